@@ -1,0 +1,1 @@
+"""The counter of the house: gRPC in, one verb, gRPC out."""

@@ -1,0 +1,34 @@
+"""The servicer of tutelage.v1.Models."""
+
+from services.api.requests import page_request
+from services.api.translation import to_message
+from services.domain.projects import Caller
+from services.models.get_model import get_model
+from services.models.get_model_version import get_model_version
+from services.models.list_model_versions import list_model_versions
+from services.models.list_models import list_models
+from services.ports import House
+from tutelage.v1 import models_pb2 as pb
+
+
+class Models:
+    """Translates, calls one verb, translates back."""
+
+    def __init__(self, *, house: House) -> None:
+        self._house = house
+
+    def get_model(self, caller: Caller, request: pb.GetModelRequest) -> pb.Model:
+        return to_message(get_model(self._house, caller=caller, name=request.name), pb.Model)
+
+    def list_models(self, caller: Caller, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
+        found, token = list_models(self._house, caller=caller, parent=request.parent, page=page_request(request))
+        return pb.ListModelsResponse(models=[to_message(each, pb.Model) for each in found], next_page_token=token)
+
+    def get_model_version(self, caller: Caller, request: pb.GetModelVersionRequest) -> pb.ModelVersion:
+        return to_message(get_model_version(self._house, caller=caller, name=request.name), pb.ModelVersion)
+
+    def list_model_versions(self, caller: Caller, request: pb.ListModelVersionsRequest) -> pb.ListModelVersionsResponse:
+        page = page_request(request)
+        found, token = list_model_versions(self._house, caller=caller, parent=request.parent, page=page)
+        versions = [to_message(each, pb.ModelVersion) for each in found]
+        return pb.ListModelVersionsResponse(model_versions=versions, next_page_token=token)

@@ -1,0 +1,1 @@
+"""Verbs on datasets and the uploads they arrive by."""

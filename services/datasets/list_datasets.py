@@ -1,0 +1,22 @@
+"""Lists datasets."""
+
+from services.domain.datasets import Dataset
+from services.domain.names import PROJECT, ids_in_own_project
+from services.domain.pages import Page, PageRequest, cut_page, page_size
+from services.domain.positions import read_time_position, time_position
+from services.domain.projects import Caller
+from services.ports import House
+
+
+def list_datasets(house: House, *, caller: Caller, parent: str, page: PageRequest) -> tuple[tuple[Dataset, ...], str]:
+    """Return a page of the datasets that can be used, newest first, and the token of the next page."""
+    ids_in_own_project(parent, pattern=PROJECT, own_project=caller.project_id, field="parent")
+    size, binding = page_size(page.size), ("datasets", caller.project_id)
+    after = read_time_position(house.keys.unseal_page(page.token, binding=binding))
+    with house.storage.read() as uow:
+        found = uow.datasets.page(caller.project_id, page=Page(size=size, after=after))
+    return cut_page(found, size=size, position=_position, keys=house.keys, binding=binding)
+
+
+def _position(dataset: Dataset) -> tuple[str, str]:
+    return time_position(dataset.create_time, uid=dataset.uid)

@@ -1,0 +1,1 @@
+"""Rings the doorbell of the workers."""

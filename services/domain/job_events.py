@@ -1,0 +1,100 @@
+"""What happens to a job, as a watcher sees it, and what a trainer tells."""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Mapping
+
+from services.domain.job_states import JobState
+from services.domain.jobs import JobFailure
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StateChanged:
+    """The job changed its state; `before` is None for a new job."""
+
+    before: JobState | None
+    after: JobState
+    message: str = ""
+    failure: JobFailure | None = None
+    model_version: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MetricLogged:
+    """The measurements of one optimizer step; a value that is not finite is NaN."""
+
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleDrawn:
+    """Text drawn from the model while it trains."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointCommitted:
+    """A checkpoint that can be resumed from."""
+
+    step: int
+    size_bytes: int
+    manifest_sha256: str
+
+
+class NoteLevel(enum.Enum):
+    """How much a note matters."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something worth knowing, in words."""
+
+    level: NoteLevel
+    kind: str
+    message: str
+    details: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+Happening = StateChanged | MetricLogged | SampleDrawn | CheckpointCommitted | Note
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobEvent:
+    """One thing that happened to a job; `seq` is its place in the job's history and the cursor of a watcher."""
+
+    job_uid: str
+    seq: int
+    time: datetime.datetime
+    epoch: int
+    happening: Happening
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointWritten:
+    """A checkpoint that lies complete in the store, and counts only once it is committed."""
+
+    step: int
+    artifact_prefix: str
+    manifest_sha256: str
+    size_bytes: int
+    complete: bool = False
+    parameters: int = 0
+    validation_loss: float | None = None
+    validation_bits_per_byte: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One thing that a trainer did; `seq` is its place among the facts of the attempt."""
+
+    seq: int
+    told: MetricLogged | SampleDrawn | Note | CheckpointWritten

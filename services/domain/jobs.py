@@ -1,0 +1,196 @@
+"""Jobs, their attempts and checkpoints: what the house knows of a piece of work."""
+
+import dataclasses
+import datetime
+import enum
+import re
+
+from services.domain.datasets import Dataset
+from services.domain.forecast import Forecast
+from services.domain.job_states import HELD, Desire, JobState, Trigger, next_state
+from services.domain.training import TrainSpec
+
+CHECKPOINTS = "checkpoints"
+_FILE_SET = re.compile(rf"{CHECKPOINTS}/([0-9a-f-]{{36}})/e([0-9]{{1,18}})/step-[0-9]+")
+
+
+class FailureReason(enum.Enum):
+    """Why a job failed for good."""
+
+    BAD_INPUT = "BAD_INPUT"
+    NO_PROGRESS = "NO_PROGRESS"
+    INTERRUPTED_TOO_OFTEN = "INTERRUPTED_TOO_OFTEN"
+    DIVERGED = "DIVERGED"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    HOST_OUT_OF_MEMORY = "HOST_OUT_OF_MEMORY"
+    NO_CHECKPOINT = "NO_CHECKPOINT"
+    NO_SPACE = "NO_SPACE"
+    TRAINER_ERROR = "TRAINER_ERROR"
+    INPUT_GONE = "INPUT_GONE"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobFailure:
+    """Why a job failed, and what would help."""
+
+    reason: FailureReason
+    message: str
+    help: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One piece of work. Verbs change it by `dataclasses.replace` and `moved`, and keep it with its keeper."""
+
+    project_id: str
+    id: str
+    uid: str
+    state: JobState
+    desire: Desire
+    spec: TrainSpec
+    forecast: Forecast
+    dataset_uid: str
+    creator: str
+    create_time: datetime.datetime
+    update_time: datetime.datetime
+    labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    start_time: datetime.datetime | None = None
+    end_time: datetime.datetime | None = None
+    failure: JobFailure | None = None
+    model_version: str = ""
+    # the lease
+    epoch: int = 0
+    worker_id: str = ""
+    lease_until: datetime.datetime | None = None
+    not_before: datetime.datetime | None = None
+    # the record
+    last_seq: int = 0
+    lineage: int = 1
+    recorded_step: int = 0
+    sampled_step: int = 0
+    checkpoint_step: int | None = None
+    loss: float | None = None
+    validation_loss: float | None = None
+    tokens_per_second: float | None = None
+    # the budgets
+    interruptions: int = 0
+    attempts_without_progress: int = 0
+    host_out_of_memory: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its resource name; empty for one that was only validated."""
+        return f"projects/{self.project_id}/jobs/{self.id}" if self.id else ""
+
+    @property
+    def held(self) -> bool:
+        """Whether a worker holds it."""
+        return self.state in HELD and self.lease_until is not None
+
+    @property
+    def pausing(self) -> bool:
+        """Whether a pause was asked for and has not taken effect yet."""
+        return self.desire is Desire.PAUSE and self.state in (JobState.STARTING, JobState.RUNNING)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until training is complete at the present speed, if that can be said."""
+        if not self.tokens_per_second:
+            return None
+        return (self.spec.steps - self.recorded_step) * self.spec.tokens_per_step / self.tokens_per_second
+
+    def moved(self, trigger: Trigger) -> "Job":
+        """Return the job after a trigger. Raises: WrongState."""
+        return dataclasses.replace(self, state=next_state(self.state, trigger))
+
+    def released(self) -> "Job":
+        """Return the job without its lease."""
+        return dataclasses.replace(self, worker_id="", lease_until=None)
+
+
+class AttemptEnd(enum.Enum):
+    """How an attempt ended."""
+
+    COMPLETE = "COMPLETE"
+    PAUSED = "PAUSED"
+    CANCELLED = "CANCELLED"
+    DRAINED = "DRAINED"
+    INTERRUPTED = "INTERRUPTED"
+    FAILED = "FAILED"
+    LEASE_LOST = "LEASE_LOST"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try of one worker at a job; `epoch` counts them."""
+
+    job_uid: str
+    epoch: int
+    worker_id: str
+    claim_id: str
+    start_time: datetime.datetime
+    first_recorded_step: int
+    """What was recorded when it began; what it tells up to here, it tells again."""
+    end_time: datetime.datetime | None = None
+    end: AttemptEnd | None = None
+    message: str = ""
+    last_fact_seq: int = 0
+    steps: int = 0
+    """Steps whose time was measured."""
+    seconds: float = 0.0
+    """Time of those steps together."""
+
+
+class CheckpointState(enum.Enum):
+    """Whether a checkpoint can be trusted."""
+
+    COMMITTED = "COMMITTED"
+    VERIFIED = "VERIFIED"
+    CORRUPT = "CORRUPT"
+    COLLECTED = "COLLECTED"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The full state of a run after a step, complete in the artifact store."""
+
+    uid: str
+    job_uid: str
+    lineage: int
+    step: int
+    epoch: int
+    state: CheckpointState
+    artifact_prefix: str
+    manifest_sha256: str
+    size_bytes: int
+    create_time: datetime.datetime
+    complete: bool = False
+    parameters: int = 0
+    validation_loss: float | None = None
+    validation_bits_per_byte: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """All that a trainer needs to know."""
+
+    job: Job
+    token: bytes = dataclasses.field(repr=False)
+    dataset: Dataset
+    resume: Checkpoint | None
+
+    @property
+    def checkpoint_prefix(self) -> str:
+        """Where this attempt writes its checkpoints."""
+        return checkpoint_prefix(self.job.uid, epoch=self.job.epoch)
+
+
+def checkpoint_prefix(job_uid: str, *, epoch: int) -> str:
+    """Return where an attempt writes its checkpoints; the epoch keeps a stale writer off its successor's files."""
+    return f"{CHECKPOINTS}/{job_uid}/e{epoch}"
+
+
+def attempt_of_checkpoint(artifact_prefix: str) -> tuple[str, int] | None:
+    """Return the job's uid and the epoch in the name of a file set, None for a name that is not one of ours."""
+    found = _FILE_SET.fullmatch(artifact_prefix)
+    return (found[1], int(found[2])) if found else None

@@ -1,0 +1,50 @@
+"""Pages of a list: how many, after which, in which order."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from services.domain.errors import InvalidField
+from services.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from services.domain.seals import Keys
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """Which part of a list is wanted. `after` is the sort key of the last thing on the page before."""
+
+    size: int
+    after: tuple[Any, ...] | None = None
+    descending: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageRequest:
+    """A page as a caller asks for it."""
+
+    size: int = 0
+    token: str = ""
+
+
+def page_size(size: int, *, default: int = PAGE_SIZE_DEFAULT) -> int:
+    """Return the size to use: 0 means the default, too many means the most. Raises: InvalidField for a negative one."""
+    if size < 0:
+        raise InvalidField.of("page_size", f"must not be negative, got {size}")
+    return min(size or default, PAGE_SIZE_MAX)
+
+
+def cut_page(
+    found: Sequence[T],
+    *,
+    size: int,
+    position: Callable[[T], Sequence[Any]],
+    keys: Keys,
+    binding: Sequence[str],
+) -> tuple[tuple[T, ...], str]:
+    """Return the page, and the token of the next one if there is one: then `found` holds more than the page."""
+    shown = tuple(found[:size])
+    if len(found) <= size:
+        return shown, ""
+    return shown, keys.seal_page(position(shown[-1]), binding=binding)

@@ -1,0 +1,1 @@
+"""Caretakers that repair and tidy up, a file each, at their own pace."""

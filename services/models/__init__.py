@@ -1,0 +1,1 @@
+"""Verbs on models and their versions."""

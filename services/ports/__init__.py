@@ -1,0 +1,34 @@
+"""Promises: what verbs may ask of storage, of the bell, of the artifact store and of the clock.
+
+A verb opens one unit of work, decides, writes and commits; leaving without `commit()` changes nothing.
+"""
+
+from services.ports.house import Chance, Clock, Dispatcher, House, Leases, Storage, UnitOfWork
+from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
+from services.ports.store_errors import store_errors
+from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
+
+__all__ = [
+    "ApiKeys",
+    "Attempts",
+    "Audit",
+    "Chance",
+    "Checkpoints",
+    "Clock",
+    "Datasets",
+    "Dispatcher",
+    "Events",
+    "House",
+    "Jobs",
+    "Leases",
+    "Metrics",
+    "Models",
+    "Outbox",
+    "Projects",
+    "Requests",
+    "Storage",
+    "UnitOfWork",
+    "Uploads",
+    "Workers",
+    "store_errors",
+]

@@ -1,0 +1,1 @@
+"""Verbs on projects, their keys and the record of what was done."""

@@ -1,0 +1,1 @@
+"""The only SQL of the house: tables, a keeper a subject, migrations."""
