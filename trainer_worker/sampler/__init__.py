@@ -1,0 +1,1 @@
+"""The sampler: a gRPC server that draws text from published models."""

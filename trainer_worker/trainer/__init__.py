@@ -1,0 +1,1 @@
+"""The trainer: one process, one job, the only place where weights are moved."""

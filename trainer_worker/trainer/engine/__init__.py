@@ -1,0 +1,1 @@
+"""Parts of a training step that know nothing of the process around them."""

@@ -1,0 +1,69 @@
+"""The dataset's bytes, on the disk of the worker."""
+
+import hashlib
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+import numpy as np
+
+from artifacts import Store
+from trainer_worker.trainer.engine.errors import UnusableData
+
+CHUNK_BYTES = 1 << 20
+
+Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
+
+
+def fetch_text(store: Store, *, key: str, sha256: str, size_bytes: int, scratch: pathlib.Path) -> Bytes:
+    """A memory map of the dataset, copied to the scratch folder once and hashed on every start.
+
+    Shape: (bytes,) uint8. Raises: UnusableData if the bytes do not have the hash of the dataset.
+    """
+    path = scratch / "datasets" / sha256
+    if not path.exists() or file_sha256(path) != sha256:
+        copy(store, key, path)
+        if (found := file_sha256(path)) != sha256:
+            path.unlink()
+            raise UnusableData(f"the dataset's {size_bytes} bytes have the hash {found[:12]}…, not {sha256[:12]}…")
+    if size_bytes == 0:
+        return np.zeros(0, np.uint8)
+    return np.memmap(path, np.uint8, mode="r")
+
+
+def copy(store: Store, key: str, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        with store.open(key) as source, temporary.open("wb") as target:
+            while block := source.read(CHUNK_BYTES):
+                target.write(block)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def chunks(text: Bytes, *, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """The text in pieces of about `size_bytes`, cut after a line if there is one, and never inside a character."""
+    begin = 0
+    while begin < len(text):
+        end = min(begin + size_bytes, len(text))
+        piece = text[begin:end].tobytes()
+        if end < len(text):
+            piece = piece[: cut(piece)]
+        yield piece
+        begin += len(piece)
+
+
+def cut(piece: bytes) -> int:
+    if newline := piece.rfind(b"\n") + 1:
+        return newline
+    end = len(piece)
+    while end > 1 and piece[end - 1] & 0xC0 == 0x80:
+        end -= 1
+    return end - 1 if end > 1 else len(piece)

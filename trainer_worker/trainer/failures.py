@@ -1,0 +1,11 @@
+"""Why training cannot go on, in the words of a job's failure."""
+
+from tutelage.v1 import jobs_pb2
+
+
+class TrainingFailed(Exception):
+    """Another attempt would fail alike. `failure` says why, for the job."""
+
+    def __init__(self, reason: "jobs_pb2.FailureReason.ValueType", message: str, *, help: str = "") -> None:
+        super().__init__(message)
+        self.failure = jobs_pb2.JobFailure(reason=reason, message=message, help=help)

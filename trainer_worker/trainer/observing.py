@@ -1,0 +1,82 @@
+"""What there is to see after a step: held-out loss, a sample, and the metrics."""
+
+import math
+from collections.abc import Generator, Iterator
+
+from trainer_worker.trainer.engine import data
+from trainer_worker.trainer.engine.evaluate import evaluate
+from trainer_worker.trainer.engine.generate import DrawRule, continue_tokens
+from trainer_worker.trainer.preparation import Run
+from trainer_worker.trainer.telling import Told, progress
+from tutelage.v1 import jobs_pb2
+from tutelage_internal.v1 import pipe_pb2
+
+DRAWN_BETWEEN_SIGNS = 50
+
+
+def observe(run: Run) -> Iterator[Told]:
+    """Evaluates and draws where the step is due for it, and tells what is not recorded yet.
+
+    An evaluation is repeated even if it is recorded: later checkpoints carry its result.
+    """
+    state, spec = run.state, run.spec
+    if state.step == 0:
+        return
+    metrics = dict(state.metrics)
+    if due(run, spec.evaluation.interval_steps) or state.step == spec.steps:
+        metrics |= yield from measure(run)
+    if state.step <= run.recorded_step:
+        return
+    if spec.samples.interval_steps and (due(run, spec.samples.interval_steps) or state.step == spec.steps):
+        yield from sample(run)
+    yield jobs_pb2.MetricLogged(step=state.step, values=metrics)
+
+
+def due(run: Run, interval_steps: int) -> bool:
+    return interval_steps > 0 and run.state.step % interval_steps == 0
+
+
+def measure(run: Run) -> Generator[Told, None, dict[str, float]]:
+    """Evaluates on the validation part. Returns the metrics; none if there is nothing to evaluate on."""
+    state, spec = run.state, run.spec
+    batches = data.validation_batches(
+        run.validation_tokens,
+        context_length=run.windows.context_length,
+        sequences=spec.evaluation.sequences,
+        rows=state.micro_batch_size,
+    )
+    evaluation = None
+    for found in evaluate(run.model, batches, token_bytes_V=run.bytes_of_token, precision=state.precision):
+        yield progress(pipe_pb2.SECTION_EVALUATE, step=state.step)
+        evaluation = found
+    if evaluation is None:
+        return {}
+    state.validation_loss, state.validation_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
+    metrics = {"eval/loss": evaluation.loss, "eval/bits_per_byte": evaluation.bits_per_byte}
+    return {key: value for key, value in metrics.items() if math.isfinite(value)}
+
+
+def sample(run: Run) -> Iterator[Told]:
+    """Draws a continuation of the prompt, the same one each time it is drawn from the same weights.
+
+    Weights that are no numbers have nothing to say; the recipe ends the run over them.
+    """
+    state, tokenizer = run.state, run.tokenizer
+    if not run.weights_are_finite():
+        return
+    drawn: list[int] = []
+    tokens = continue_tokens(
+        run.model,
+        tokenizer.encode(run.prompt),
+        rule=DrawRule(),
+        seed=state.seed + state.step,
+        tokens_max=run.spec.samples.tokens,
+        end_of_text=tokenizer.end_of_text,
+    )
+    for token in tokens:
+        if len(drawn) % DRAWN_BETWEEN_SIGNS == 0:
+            yield progress(pipe_pb2.SECTION_EVALUATE, step=state.step)
+        drawn.append(token)
+    # An untrained model may draw NUL, which no database keeps in a text.
+    text = tokenizer.decode(drawn).replace("\0", "\ufffd")
+    yield jobs_pb2.SampleDrawn(step=state.step, prompt=run.prompt, text=text)

@@ -1,0 +1,1 @@
+"""Methods of training: one function a file, which yields facts."""
