@@ -1,0 +1,197 @@
+"""`make demo`: the whole way from a text to a sampled model, in about three minutes, with nothing left behind.
+
+The text is one that every machine has: the source of its own Python standard library. Everything goes through the
+command line that users have; what it prints is what they see.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+
+TEXT_BYTES_MAX = 8_000_000
+STEPS_DEFAULT = 400  # about two minutes of training on two cores
+START_LIMIT_S = 180.0
+STOP_LIMIT_S = 90.0
+FOLDERS_LEFT_OUT = {"test", "tests", "site-packages", "dist-packages", "idlelib", "lib2to3", "__pycache__"}
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+DATASET = "python"
+PROMPT = "def "
+
+
+class DemoFailed(Exception):
+    """A part of the demo did not work; the message says which."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the demo and cleans up after it; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--steps", type=int, default=STEPS_DEFAULT, help="optimizer steps (%(default)s)")
+    steps = parser.parse_args(arguments).steps
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tutelage-demo-"))
+    try:
+        demonstrate(folder, steps=steps)
+    except KeyboardInterrupt:
+        print("\nInterrupted: everything is stopped and removed.")
+        return 130
+    except DemoFailed as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(farewell())
+    return 0
+
+
+def demonstrate(folder: pathlib.Path, *, steps: int) -> None:
+    """Uploads, trains and samples on a house of its own. Raises: DemoFailed."""
+    text = folder / "python.txt"
+    size_bytes = gather_text(text)
+    say(f"Gathered {size_bytes / 1e6:.1f} MB of text: the source of this Python's standard library.")
+    say("Starting gateway, services, worker, sampler and queue…")
+    began = time.monotonic()
+    with running_house(folder) as profile:
+        say(f"Everything is up after {time.monotonic() - began:.1f} s.")
+        tutelage(profile, "datasets", "upload", str(text), "--name", DATASET)
+        training = ["--dataset", DATASET, "--preset", "tiny", "--steps", str(steps), "--sample-prompt", PROMPT]
+        tutelage(profile, "train", *training, "--watch")
+        tutelage(profile, "sample", f"{DATASET}-tiny", "--prompt", PROMPT, "--max-tokens", "200", "--seed", "7")
+        say("Stopping everything…")
+
+
+def gather_text(path: pathlib.Path) -> int:
+    """Writes the source of the standard library into one file, a few megabytes of it; returns its size."""
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    size_bytes = 0
+    with path.open("wb") as output:
+        for source in sorted(library.rglob("*.py")):
+            if FOLDERS_LEFT_OUT & set(source.relative_to(library).parts) or size_bytes >= TEXT_BYTES_MAX:
+                continue
+            size_bytes += output.write(clean_text(source))
+    if size_bytes < 100_000:
+        raise DemoFailed(f"the standard library in {library} has no source: use another Python")
+    return size_bytes
+
+
+def clean_text(path: pathlib.Path) -> bytes:
+    """Returns a file as UTF-8 text, or nothing if it is none."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8").replace("\f", "")
+        if not CONTROL_CHARACTERS.search(text):
+            return text.encode()
+    return b""
+
+
+@contextlib.contextmanager
+def running_house(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the profile of a house that runs below `folder`, and stops it at the end. Raises: DemoFailed."""
+    data = folder / "data"
+    command = ["-m", "embedded", "--data-dir", str(data), "--port", "0", "--http-port", "0", "-o", "json"]
+    with (folder / "up.log").open("wb") as log:
+        # A session of its own: Ctrl-C reaches this process, which then stops the house in order.
+        house = subprocess.Popen(
+            [*follower(), sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment(),
+            start_new_session=True,
+        )
+    try:
+        yield wait_for_profile(house, folder)
+    finally:
+        stop(house)
+
+
+def wait_for_profile(house: subprocess.Popen[bytes], folder: pathlib.Path) -> pathlib.Path:
+    """Returns the profile once the house says that it is ready. Raises: DemoFailed."""
+    assert house.stdout is not None
+    ready, _, _ = select.select([house.stdout], [], [], START_LIMIT_S)
+    line = house.stdout.readline() if ready else b""
+    if not line:
+        raise DemoFailed(f"the house did not start:\n{(folder / 'up.log').read_text(errors='replace')}")
+    return pathlib.Path(json.loads(line)["profile"])
+
+
+def stop(house: subprocess.Popen[bytes]) -> None:
+    """Drains the house; a second Ctrl-C, or too long a time, ends it at once."""
+    try:
+        house.send_signal(signal.SIGTERM)
+        house.wait(timeout=STOP_LIMIT_S)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):
+        house.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            house.wait(timeout=5)
+        house.kill()
+        house.wait()
+    if house.stdout is not None:
+        house.stdout.close()
+
+
+def tutelage(profile: pathlib.Path, *arguments: str) -> None:
+    """Runs one command as a user would, in the same terminal. Raises: DemoFailed."""
+    shown = " ".join(f'"{word}"' if " " in word else word for word in arguments)
+    say(f"\n$ tutelage {shown.replace(str(profile.parent.parent) + '/', '')}")
+    program = pathlib.Path(sys.executable).with_name("tutelage")
+    if not program.exists():
+        raise DemoFailed(f"{program} is missing: install the package `tutelage` into this environment")
+    surroundings = {**environment(), "TUTELAGE_PROFILE": str(profile)}
+    done = subprocess.run([*follower(), str(program), *arguments], env=surroundings)
+    if done.returncode in (130, -signal.SIGINT):
+        raise KeyboardInterrupt
+    if done.returncode != 0:
+        raise DemoFailed(f"`tutelage {arguments[0]}` ended with status {done.returncode}")
+
+
+def follower() -> list[str]:
+    """Returns the beginning of a command whose program dies with this process."""
+    return [sys.executable, "-m", "embedded.follow_parent", str(os.getpid())]
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment without what would lead to another house."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TUTELAGE_")}
+
+
+def farewell() -> str:
+    """Returns what to try next."""
+    program = shortest_name(pathlib.Path(sys.executable).with_name("tutelage"))
+    return (
+        "\nThat was all of it; nothing was left behind. To go on, with text of your own:\n\n"
+        f"  {program} up\n"
+        f"  {program} datasets upload YOUR-TEXT.txt --name mine\n"
+        f"  {program} train --dataset mine --preset mini --watch\n"
+    )
+
+
+def shortest_name(program: pathlib.Path) -> str:
+    """Returns how a person calls the program from here."""
+    if shutil.which(program.name) == str(program):
+        return program.name
+    return str(program.relative_to(pathlib.Path.cwd()) if program.is_relative_to(pathlib.Path.cwd()) else program)
+
+
+def say(sentence: str) -> None:
+    """Prints at once, so that it comes before what the commands print."""
+    print(sentence, flush=True)
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Treats other requests to stop like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
