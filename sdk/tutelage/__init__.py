@@ -1,0 +1,231 @@
+"""Tutelage: train, sample and improve language models through a remote API.
+
+    import tutelage
+
+    client = tutelage.Client()
+    job = client.train(dataset="plays", preset="tiny", steps=500)
+    print(job.result().sample("To be", max_tokens=100).text)
+
+Importing this package loads nothing: every stub below `tutelage.v1` runs this file first, and so does
+`tutelage --help`. A public name is loaded when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tutelage._async.client import AsyncClient
+    from tutelage._async.job import AsyncJob
+    from tutelage._async.model_version import AsyncModelVersion
+    from tutelage._connection import Connection
+    from tutelage._errors import (
+        Aborted,
+        AlreadyExists,
+        Cancelled,
+        DataLoss,
+        DeadlineExceeded,
+        FailedPrecondition,
+        FieldViolation,
+        Internal,
+        InvalidArgument,
+        JobCancelled,
+        JobFailed,
+        NotConfigured,
+        NotFound,
+        OutOfRange,
+        PermissionDenied,
+        ResourceExhausted,
+        TutelageError,
+        Unauthenticated,
+        Unavailable,
+        Unimplemented,
+        Unknown,
+        WaitTimeout,
+    )
+    from tutelage._hyperparameters import Hyperparameters
+    from tutelage._sync.client import Client
+    from tutelage._sync.job import Job
+    from tutelage._sync.model_version import ModelVersion
+    from tutelage._values.cluster import Queue, ServerInfo, Worker, WorkerState
+    from tutelage._values.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState, Upload
+    from tutelage._values.jobs import (
+        Checkpoint,
+        CheckpointCommitted,
+        CheckpointState,
+        ExplainJobResponse,
+        FailureReason,
+        Finding,
+        JobEvent,
+        JobFailure,
+        JobInfo,
+        JobProgress,
+        JobState,
+        MetricLogged,
+        MetricSeries,
+        Note,
+        NoteLevel,
+        SampleDrawn,
+        StateChanged,
+    )
+    from tutelage._values.models import Model, ModelVersionInfo
+    from tutelage._values.projects import ApiKey, AuditEntry, Caller, CreateApiKeyResponse, Project, Role
+    from tutelage._values.sampling import (
+        FinishReason,
+        Sample,
+        SampledToken,
+        SampleResponse,
+        SamplingUsage,
+        StreamSampleResponse,
+        TokenLogprob,
+    )
+    from tutelage._values.training import (
+        Architecture,
+        CheckpointsSpec,
+        EvaluationSpec,
+        Forecast,
+        OptimizationSpec,
+        Precision,
+        Preset,
+        SamplesSpec,
+        TokenizerKind,
+        TokenizerSpec,
+        TrainSpec,
+    )
+    from tutelage._values.value import Value
+    from tutelage._version import __version__
+
+_HOMES = {
+    "_async.client": "AsyncClient",
+    "_async.job": "AsyncJob",
+    "_async.model_version": "AsyncModelVersion",
+    "_connection": "Connection",
+    "_errors": (
+        "Aborted AlreadyExists Cancelled DataLoss DeadlineExceeded FailedPrecondition FieldViolation Internal "
+        "InvalidArgument JobCancelled JobFailed NotConfigured NotFound OutOfRange PermissionDenied ResourceExhausted "
+        "TutelageError Unauthenticated Unavailable Unimplemented Unknown WaitTimeout"
+    ),
+    "_hyperparameters": "Hyperparameters",
+    "_sync.client": "Client",
+    "_sync.job": "Job",
+    "_sync.model_version": "ModelVersion",
+    "_values.cluster": "Queue ServerInfo Worker WorkerState",
+    "_values.datasets": "Dataset DatasetFormat DatasetSplit DatasetState Upload",
+    "_values.jobs": (
+        "Checkpoint CheckpointCommitted CheckpointState ExplainJobResponse FailureReason Finding JobEvent JobFailure "
+        "JobInfo JobProgress JobState MetricLogged MetricSeries Note NoteLevel SampleDrawn StateChanged"
+    ),
+    "_values.models": "Model ModelVersionInfo",
+    "_values.projects": "ApiKey AuditEntry Caller CreateApiKeyResponse Project Role",
+    "_values.sampling": (
+        "FinishReason Sample SampleResponse SampledToken SamplingUsage StreamSampleResponse TokenLogprob"
+    ),
+    "_values.training": (
+        "Architecture CheckpointsSpec EvaluationSpec Forecast OptimizationSpec Precision Preset SamplesSpec "
+        "TokenizerKind TokenizerSpec TrainSpec"
+    ),
+    "_values.value": "Value",
+    "_version": "__version__",
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "ApiKey",
+    "Architecture",
+    "AsyncClient",
+    "AsyncJob",
+    "AsyncModelVersion",
+    "AuditEntry",
+    "Caller",
+    "Cancelled",
+    "Checkpoint",
+    "CheckpointCommitted",
+    "CheckpointState",
+    "CheckpointsSpec",
+    "Client",
+    "Connection",
+    "CreateApiKeyResponse",
+    "DataLoss",
+    "Dataset",
+    "DatasetFormat",
+    "DatasetSplit",
+    "DatasetState",
+    "DeadlineExceeded",
+    "EvaluationSpec",
+    "ExplainJobResponse",
+    "FailedPrecondition",
+    "FailureReason",
+    "FieldViolation",
+    "Finding",
+    "FinishReason",
+    "Forecast",
+    "Hyperparameters",
+    "Internal",
+    "InvalidArgument",
+    "Job",
+    "JobCancelled",
+    "JobEvent",
+    "JobFailed",
+    "JobFailure",
+    "JobInfo",
+    "JobProgress",
+    "JobState",
+    "MetricLogged",
+    "MetricSeries",
+    "Model",
+    "ModelVersion",
+    "ModelVersionInfo",
+    "NotConfigured",
+    "NotFound",
+    "Note",
+    "NoteLevel",
+    "OptimizationSpec",
+    "OutOfRange",
+    "PermissionDenied",
+    "Precision",
+    "Preset",
+    "Project",
+    "Queue",
+    "ResourceExhausted",
+    "Role",
+    "Sample",
+    "SampleDrawn",
+    "SampleResponse",
+    "SampledToken",
+    "SamplesSpec",
+    "SamplingUsage",
+    "ServerInfo",
+    "StateChanged",
+    "StreamSampleResponse",
+    "TokenLogprob",
+    "TokenizerKind",
+    "TokenizerSpec",
+    "TrainSpec",
+    "TutelageError",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+    "Upload",
+    "Value",
+    "WaitTimeout",
+    "Worker",
+    "WorkerState",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Names what there is, loaded or not."""
+    return __all__

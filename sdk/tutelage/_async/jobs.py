@@ -1,0 +1,76 @@
+"""Jobs by name."""
+
+from collections.abc import AsyncIterator
+
+from tutelage._async.job import AsyncJob
+from tutelage._async.job_calls import control_job, explain_job, get_job, list_checkpoints, list_events, query_metrics
+from tutelage._async.pages import walk_pages
+from tutelage._async.transport import AsyncTransport
+from tutelage._async.watch import watch_job
+from tutelage._names import job_name
+from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobEvent, JobInfo, MetricSeries
+from tutelage.v1 import jobs_pb2
+
+
+class AsyncJobs:
+    """Finds, follows and steers jobs. A job is named by its id or its full name."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def get(self, job: str, *, timeout: float | None = None) -> AsyncJob:
+        """Returns a handle of one job. Raises: NotFound."""
+        return AsyncJob(self._transport, await get_job(self._transport, job, timeout=timeout))
+
+    async def list(
+        self, *, filter: str = "", order_by: str = "", page_size: int = 0, timeout: float | None = None
+    ) -> AsyncIterator[AsyncJob]:
+        """Yields jobs, newest first.
+
+        `filter` is an AIP-160 expression such as `state = RUNNING AND labels.team = "search"`; `order_by` is
+        `create_time desc` or `create_time asc`. Raises: InvalidArgument for a filter that cannot be read.
+        """
+        request = jobs_pb2.ListJobsRequest(parent="projects/-", filter=filter, order_by=order_by, page_size=page_size)
+        async for message in walk_pages(self._transport, "Jobs", "ListJobs", request, timeout=timeout):
+            yield AsyncJob(self._transport, JobInfo.from_message(message))
+
+    async def cancel(self, job: str, *, timeout: float | None = None) -> AsyncJob:
+        """Ends a job for good. Raises: NotFound, FailedPrecondition if it has succeeded or failed."""
+        return AsyncJob(self._transport, await control_job(self._transport, "CancelJob", job, timeout=timeout))
+
+    async def pause(self, job: str, *, timeout: float | None = None) -> AsyncJob:
+        """Stops a job at its next step. Raises: NotFound, FailedPrecondition if it is ending or over."""
+        return AsyncJob(self._transport, await control_job(self._transport, "PauseJob", job, timeout=timeout))
+
+    async def resume(self, job: str, *, timeout: float | None = None) -> AsyncJob:
+        """Puts a paused job back into the queue. Raises: NotFound, FailedPrecondition if it is not paused."""
+        return AsyncJob(self._transport, await control_job(self._transport, "ResumeJob", job, timeout=timeout))
+
+    def watch(self, job: str, *, after_cursor: int = 0, timeout: float | None = None) -> AsyncIterator[JobEvent]:
+        """Yields what happened after the cursor, then follows until the job is over; resumes by itself."""
+        return watch_job(self._transport, job_name(job), after_cursor=after_cursor, timeout=timeout)
+
+    async def explain(self, job: str, *, timeout: float | None = None) -> ExplainJobResponse:
+        """Says in words why a job waits, is slow or failed, and what would help. Raises: NotFound."""
+        return await explain_job(self._transport, job, timeout=timeout)
+
+    async def metrics(
+        self,
+        job: str,
+        *keys: str,
+        step_min: int | None = None,
+        step_max: int | None = None,
+        points_max: int = 0,
+        timeout: float | None = None,
+    ) -> dict[str, MetricSeries]:
+        """Returns curves by key, each of at most `points_max` points (default 1000). Raises: NotFound."""
+        limits = {"step_min": step_min, "step_max": step_max, "points_max": points_max}
+        return await query_metrics(self._transport, job, keys, limits=limits, timeout=timeout)
+
+    def events(self, job: str, *, page_size: int = 0, timeout: float | None = None) -> AsyncIterator[JobEvent]:
+        """Yields what has happened so far, oldest first, without metrics. Raises: NotFound."""
+        return list_events(self._transport, job, page_size=page_size, timeout=timeout)
+
+    def checkpoints(self, job: str, *, page_size: int = 0, timeout: float | None = None) -> AsyncIterator[Checkpoint]:
+        """Yields the committed checkpoints of a job, newest first. Raises: NotFound."""
+        return list_checkpoints(self._transport, job, page_size=page_size, timeout=timeout)

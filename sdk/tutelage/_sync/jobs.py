@@ -1,0 +1,79 @@
+# Generated from tutelage/_async/jobs.py by sdk/generate_sync.py; change it there.
+# ruff: noqa: UP028
+
+"""Jobs by name."""
+
+from collections.abc import Iterator
+
+from tutelage._names import job_name
+from tutelage._sync.job import Job
+from tutelage._sync.job_calls import control_job, explain_job, get_job, list_checkpoints, list_events, query_metrics
+from tutelage._sync.pages import walk_pages
+from tutelage._sync.transport import Transport
+from tutelage._sync.watch import watch_job
+from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobEvent, JobInfo, MetricSeries
+from tutelage.v1 import jobs_pb2
+
+
+class Jobs:
+    """Finds, follows and steers jobs. A job is named by its id or its full name."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, job: str, *, timeout: float | None = None) -> Job:
+        """Returns a handle of one job. Raises: NotFound."""
+        return Job(self._transport, get_job(self._transport, job, timeout=timeout))
+
+    def list(
+        self, *, filter: str = "", order_by: str = "", page_size: int = 0, timeout: float | None = None
+    ) -> Iterator[Job]:
+        """Yields jobs, newest first.
+
+        `filter` is an AIP-160 expression such as `state = RUNNING AND labels.team = "search"`; `order_by` is
+        `create_time desc` or `create_time asc`. Raises: InvalidArgument for a filter that cannot be read.
+        """
+        request = jobs_pb2.ListJobsRequest(parent="projects/-", filter=filter, order_by=order_by, page_size=page_size)
+        for message in walk_pages(self._transport, "Jobs", "ListJobs", request, timeout=timeout):
+            yield Job(self._transport, JobInfo.from_message(message))
+
+    def cancel(self, job: str, *, timeout: float | None = None) -> Job:
+        """Ends a job for good. Raises: NotFound, FailedPrecondition if it has succeeded or failed."""
+        return Job(self._transport, control_job(self._transport, "CancelJob", job, timeout=timeout))
+
+    def pause(self, job: str, *, timeout: float | None = None) -> Job:
+        """Stops a job at its next step. Raises: NotFound, FailedPrecondition if it is ending or over."""
+        return Job(self._transport, control_job(self._transport, "PauseJob", job, timeout=timeout))
+
+    def resume(self, job: str, *, timeout: float | None = None) -> Job:
+        """Puts a paused job back into the queue. Raises: NotFound, FailedPrecondition if it is not paused."""
+        return Job(self._transport, control_job(self._transport, "ResumeJob", job, timeout=timeout))
+
+    def watch(self, job: str, *, after_cursor: int = 0, timeout: float | None = None) -> Iterator[JobEvent]:
+        """Yields what happened after the cursor, then follows until the job is over; resumes by itself."""
+        return watch_job(self._transport, job_name(job), after_cursor=after_cursor, timeout=timeout)
+
+    def explain(self, job: str, *, timeout: float | None = None) -> ExplainJobResponse:
+        """Says in words why a job waits, is slow or failed, and what would help. Raises: NotFound."""
+        return explain_job(self._transport, job, timeout=timeout)
+
+    def metrics(
+        self,
+        job: str,
+        *keys: str,
+        step_min: int | None = None,
+        step_max: int | None = None,
+        points_max: int = 0,
+        timeout: float | None = None,
+    ) -> dict[str, MetricSeries]:
+        """Returns curves by key, each of at most `points_max` points (default 1000). Raises: NotFound."""
+        limits = {"step_min": step_min, "step_max": step_max, "points_max": points_max}
+        return query_metrics(self._transport, job, keys, limits=limits, timeout=timeout)
+
+    def events(self, job: str, *, page_size: int = 0, timeout: float | None = None) -> Iterator[JobEvent]:
+        """Yields what has happened so far, oldest first, without metrics. Raises: NotFound."""
+        return list_events(self._transport, job, page_size=page_size, timeout=timeout)
+
+    def checkpoints(self, job: str, *, page_size: int = 0, timeout: float | None = None) -> Iterator[Checkpoint]:
+        """Yields the committed checkpoints of a job, newest first. Raises: NotFound."""
+        return list_checkpoints(self._transport, job, page_size=page_size, timeout=timeout)

@@ -1,0 +1,34 @@
+# Generated from tutelage/_async/sampling.py by sdk/generate_sync.py; change it there.
+# ruff: noqa: UP028
+
+"""Texts drawn from models: all at once, or as they are drawn."""
+
+import contextlib
+from collections.abc import Iterator
+
+from tutelage._sampling_options import SamplingOptions, build_sample_request
+from tutelage._sync.transport import Transport
+from tutelage._values.sampling import SampleResponse, StreamSampleResponse
+
+# The gateway lets a call to Sample run for 300 s.
+TIMEOUT_S = 300.0
+
+
+def sample_model(
+    transport: Transport, model: str, prompt: str, *, options: SamplingOptions, timeout: float | None
+) -> SampleResponse:
+    """Returns all samples together."""
+    request = build_sample_request(model, prompt, options=options)
+    limit_s = TIMEOUT_S if timeout is None else timeout
+    return SampleResponse.from_message(transport.call("Sampling", "Sample", request, timeout=limit_s))
+
+
+def stream_model(
+    transport: Transport, model: str, prompt: str, *, options: SamplingOptions, timeout: float | None
+) -> Iterator[StreamSampleResponse]:
+    """Yields pieces of the samples. A stream that breaks is not resumed: the caller has shown its beginning already."""
+    request = build_sample_request(model, prompt, options=options)
+    limit_s = TIMEOUT_S if timeout is None else timeout
+    with contextlib.closing(transport.stream("Sampling", "StreamSample", request, timeout=limit_s)) as messages:
+        for message in messages:
+            yield StreamSampleResponse.from_message(message)

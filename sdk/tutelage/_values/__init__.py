@@ -1,0 +1,1 @@
+"""What the service answers: typed, frozen copies of its messages, without protobuf."""

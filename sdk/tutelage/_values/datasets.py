@@ -1,0 +1,86 @@
+"""Datasets."""
+
+import dataclasses
+import datetime
+
+from tutelage._values.value import Value, WireEnum
+
+
+class DatasetFormat(WireEnum):
+    """What the bytes of a dataset are."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """The service takes it as text."""
+    TEXT = "TEXT"
+    """Plain UTF-8 text; a row is a line."""
+
+
+class DatasetState(WireEnum):
+    """Whether a dataset can be used."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Never sent."""
+    READY = "READY"
+    """Checked and usable."""
+    DELETED = "DELETED"
+    """Deleted."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetSplit(Value):
+    """How a dataset is divided. The validation part is the end of the text and starts at a row."""
+
+    train_bytes: int
+    """Bytes of the training part."""
+    validation_bytes: int
+    """Bytes of the validation part."""
+    train_rows: int
+    """Rows of the training part."""
+    validation_rows: int
+    """Rows of the validation part."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dataset(Value):
+    """Text to train on. Its content never changes."""
+
+    name: str
+    """`projects/{project}/datasets/{dataset}`."""
+    uid: str
+    """A UUID that is never used again."""
+    state: DatasetState
+    """Whether it can be used."""
+    format: DatasetFormat
+    """What its bytes are."""
+    size_bytes: int
+    """Its size in bytes, which is also its length in byte tokens."""
+    sha256: str
+    """SHA-256 of its bytes, hexadecimal."""
+    rows: int
+    """Rows (lines)."""
+    characters: int
+    """Unicode characters."""
+    split: DatasetSplit | None
+    """How it is divided into training and validation."""
+    create_time: datetime.datetime | None
+    """When it was made."""
+    creator: str
+    """The key that uploaded it, `projects/{project}/apiKeys/{key}`."""
+    filename: str
+    """The name of the file that was uploaded, for people; at most 200 characters."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Upload(Value):
+    """An upload on its way."""
+
+    name: str
+    """`projects/{project}/uploads/{upload}`."""
+    dataset: str
+    """The dataset that it will become, `projects/{project}/datasets/{dataset}`."""
+    size_bytes: int
+    """Bytes declared."""
+    received_bytes: int
+    """Bytes received and kept: where to continue."""
+    expire_time: datetime.datetime | None
+    """When it is removed unless it is finished."""

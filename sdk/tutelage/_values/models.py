@@ -1,0 +1,59 @@
+"""Models, and their versions."""
+
+import dataclasses
+import datetime
+
+from tutelage._values.training import TrainSpec
+from tutelage._values.value import Value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelVersionInfo(Value):
+    """One published set of weights. It never changes."""
+
+    name: str
+    """`projects/{project}/models/{model}/versions/{version}`, versions counting 1, 2, 3."""
+    uid: str
+    """A UUID that is never used again."""
+    version: int
+    """1, 2, 3 and so on."""
+    create_time: datetime.datetime | None
+    """When it was published."""
+    job: str
+    """The job that trained it, `projects/{project}/jobs/{job}`."""
+    train: TrainSpec | None
+    """What it was trained with, every default filled in."""
+    parameters: int
+    """Number of weights."""
+    steps: int
+    """Steps trained."""
+    validation_loss: float | None
+    """Loss on held-out text, in nats per token."""
+    validation_bits_per_byte: float | None
+    """Loss on held-out text, in bits per byte of text: comparable between tokenizers."""
+    size_bytes: int
+    """All files together, in bytes."""
+    manifest_sha256: str
+    """SHA-256 of the manifest, which holds the hash of every file; hexadecimal."""
+    dataset_sha256: str
+    """SHA-256 of the dataset, hexadecimal."""
+    software_version: str
+    """Version of the software that trained it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model(Value):
+    """A name under which jobs publish versions."""
+
+    name: str
+    """`projects/{project}/models/{model}`."""
+    uid: str
+    """A UUID that is never used again."""
+    create_time: datetime.datetime | None
+    """When its first version was published."""
+    update_time: datetime.datetime | None
+    """When its newest version was published."""
+    latest_version: ModelVersionInfo | None
+    """Its newest version."""
+    versions: int
+    """How many versions there are."""

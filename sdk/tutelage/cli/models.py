@@ -1,0 +1,126 @@
+"""`tutelage models`: what jobs have published."""
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from tutelage.cli._options import MANY, complete, output_option, with_client
+
+if TYPE_CHECKING:
+    import tutelage
+
+
+@click.group()
+def models() -> None:
+    """List what jobs have published."""
+
+
+@models.command(name="list")
+@click.option("--limit", type=MANY, default=50, show_default=True, help="Most models to show.")
+@output_option
+@with_client
+def list_models(client: "tutelage.Client", limit: int, output: str) -> None:
+    """List models, most recently published first.
+
+    \b
+    Example:
+      tutelage models list
+    """
+    from tutelage._names import short_name
+    from tutelage.cli._output import age, count, loss, print_many
+
+    def row(model: "tutelage.Model") -> tuple[str, ...]:
+        latest = model.latest_version
+        figures = (
+            ("", "", "") if latest is None else (str(latest.version), count(latest.parameters), f"{latest.steps:,}")
+        )
+        return (
+            short_name(model.name),
+            *figures,
+            loss(latest.validation_loss if latest else None),
+            age(model.update_time),
+        )
+
+    print_many(
+        itertools.islice(client.models.list(page_size=min(limit, 1000)), limit),
+        output=output,
+        columns=("MODEL", "VERSION", "PARAMETERS", "STEPS", "VALIDATION LOSS", "PUBLISHED"),
+        row=row,
+        empty="no job has published a model yet; train one with `tutelage train --dataset NAME --watch`",
+    )
+
+
+@models.command()
+@click.argument("model", shell_complete=complete("models"))
+@output_option
+@with_client
+def get(client: "tutelage.Client", model: str, output: str) -> None:
+    """Show one model with its newest version, or one version (MODEL/versions/2).
+
+    \b
+    Example:
+      tutelage models get plays-tiny
+      tutelage models get plays-tiny/versions/2 -o json
+    """
+    from tutelage.cli._output import print_one
+
+    if "/versions/" in model:
+        print_one(client.models.version(model), output=output, details=version_details)
+    else:
+        found = client.models.get(model)
+        latest = found.latest_version
+        print_one(found, output=output, details=lambda m: version_details(latest) if latest else {"model": m.name})
+
+
+@models.command()
+@click.argument("model", shell_complete=complete("models"))
+@click.option("--limit", type=MANY, default=50, show_default=True, help="Most versions to show.")
+@output_option
+@with_client
+def versions(client: "tutelage.Client", model: str, limit: int, output: str) -> None:
+    """List the versions of a model, newest first.
+
+    \b
+    Example:
+      tutelage models versions plays-tiny
+    """
+    from tutelage._names import short_name
+    from tutelage.cli._output import age, count, loss, print_many
+
+    print_many(
+        itertools.islice(client.models.versions(model), limit),
+        output=output,
+        columns=("VERSION", "PARAMETERS", "STEPS", "VALIDATION LOSS", "BITS PER BYTE", "JOB", "PUBLISHED"),
+        row=lambda v: (
+            short_name(v.name),
+            count(v.parameters),
+            f"{v.steps:,}",
+            loss(v.validation_loss),
+            loss(v.validation_bits_per_byte),
+            short_name(v.job),
+            age(v.create_time),
+        ),
+        empty=f"{model} has no versions",
+    )
+
+
+def version_details(version: "tutelage.ModelVersionInfo") -> Mapping[str, str]:
+    """Returns what a person wants to know about a version."""
+    from tutelage._names import short_name
+    from tutelage.cli._output import count, loss, moment, size
+
+    train = version.train
+    return {
+        "model": short_name(version.name),
+        "published": moment(version.create_time),
+        "job": short_name(version.job),
+        "dataset": f"{short_name(train.dataset)} (sha256 {version.dataset_sha256[:12]})" if train else "",
+        "parameters": count(version.parameters),
+        "steps": f"{version.steps:,}",
+        "validation loss": f"{loss(version.validation_loss)} nats per token" if version.validation_loss else "",
+        "bits per byte": loss(version.validation_bits_per_byte),
+        "size": size(version.size_bytes),
+        "software": version.software_version,
+    }
