@@ -1,0 +1,1 @@
+"""Measurements that print ratios and the facts of the machine; nothing here asserts a time."""
