@@ -1,0 +1,1 @@
+"""What the caretakers promise, on both databases."""

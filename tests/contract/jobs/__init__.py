@@ -1,0 +1,1 @@
+"""What the verbs of jobs promise, on both databases."""

@@ -1,0 +1,1 @@
+"""The nouns of the house, without any I/O."""

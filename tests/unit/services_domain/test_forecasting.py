@@ -1,0 +1,89 @@
+"""Forecasts: sizes from shapes, times from measurements only."""
+
+import pytest
+
+from services.domain.forecasting import expected_wait_s, forecast, similar_speeds
+from services.domain.presets import PRESETS
+from services.domain.speeds import MeasuredSpeed
+from tests.unit.services_domain.test_resolution import dataset, resolved
+
+
+def speeds(*flops: float, parameters: int = 1_820_352) -> list[MeasuredSpeed]:
+    return [MeasuredSpeed(parameters=parameters, flops_per_second=each) for each in flops]
+
+
+def said(*flops: float, free_bytes: int | None = None, **draft: object):  # type: ignore[no-untyped-def]
+    return forecast(resolved(**draft), dataset=dataset(), speeds=speeds(*flops), queue_s=None, free_bytes=free_bytes)
+
+
+def test_parameters_are_counted_by_hand() -> None:
+    tiny = PRESETS["tiny"].architecture
+    block = 4 * 192 * 192 + 3 * 192 * 512 + 2 * 192
+    assert tiny.parameters(257) == 257 * 192 + 4 * block + 192 == PRESETS["tiny"].parameters
+
+
+def test_presets_go_from_a_million_to_hundreds_of_millions() -> None:
+    counts = [preset.parameters for preset in PRESETS.values()]
+    assert counts == sorted(counts)
+    assert 1e6 < counts[0] < 3e6
+    assert counts[-1] > 2e8
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_submitted_as_it_is(name: str) -> None:
+    plenty = dataset(train_bytes=10**9, validation_bytes=10**7)
+    assert resolved(plenty, preset=name).parameters == PRESETS[name].parameters
+
+
+def test_without_history_nothing_is_said_about_time() -> None:
+    told = said()
+    assert (told.duration_s, told.duration_low_s, told.queue_s) == (None, None, None)
+    assert "nothing is said about time" in told.basis
+
+
+def test_time_is_what_the_middle_half_of_the_runs_would_take() -> None:
+    told = said(1e11, 2e11, 3e11, 4e11, 5e11)
+    assert told.duration_s == pytest.approx(told.flops / 3e11)
+    assert told.duration_low_s == pytest.approx(told.flops / 4e11)
+    assert told.duration_high_s == pytest.approx(told.flops / 2e11)
+    assert "the newest 5 attempts" in told.basis
+
+
+def test_runs_of_a_similar_size_count_more_than_others() -> None:
+    mixed = [*speeds(1.0, 2.0, 3.0), *speeds(100.0, parameters=10**9)]
+    assert similar_speeds(mixed, parameters=10**6) == [1.0, 2.0, 3.0]
+    assert similar_speeds(mixed, parameters=10**9) == [1.0, 2.0, 3.0, 100.0]
+
+
+def test_tokens_epochs_and_bytes() -> None:
+    told = said()
+    assert told.tokens == 500 * 32 * 128
+    assert told.epochs == pytest.approx(told.tokens / 1_000_000)
+    assert told.checkpoint_bytes == 12 * told.parameters
+    assert told.memory_bytes > 16 * told.parameters
+
+
+def test_repetition_and_a_full_store_are_warned_of() -> None:
+    assert said().warnings == ()
+    assert "by heart" in said(steps=100_000).warnings[0]
+    assert "artifact store has 1,000 left" in said(free_bytes=1000).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("slots", "held", "ahead", "expected"),
+    [
+        (0, [], [], None),
+        (1, [], [], 0.0),
+        (1, [None], [], None),
+        (1, [60.0], [], 60.0),
+        (1, [60.0], [30.0], 90.0),
+        (2, [60.0, 10.0], [], 10.0),
+        (2, [60.0, 10.0], [100.0], 60.0),
+        (2, [60.0], [None], None),
+        (3, [60.0], [None], 0.0),
+    ],
+)
+def test_the_wait_follows_from_who_is_before(
+    slots: int, held: list[float | None], ahead: list[float | None], expected: float | None
+) -> None:
+    assert expected_wait_s(slots=slots, held_s=held, ahead_s=ahead) == expected
