@@ -110,7 +110,8 @@ class Rooms(
 
     def _see(self, method: str, context: grpc.ServicerContext) -> Seen:
         seen = Seen(method, dict(context.invocation_metadata()), context.time_remaining())
-        context.add_callback(seen.ended.set)
+        if not context.add_callback(seen.ended.set):  # it was over before it was seen
+            seen.ended.set()
         self.seen.append(seen)
         return seen
 
