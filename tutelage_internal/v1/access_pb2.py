@@ -23,10 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from tutelage.v1 import projects_pb2 as tutelage_dot_v1_dot_projects__pb2
+from tutelage.v1 import training_pb2 as tutelage_dot_v1_dot_training__pb2
 from tutelage_internal.v1 import options_pb2 as tutelage__internal_dot_v1_dot_options__pb2
+from tutelage_internal.v1 import workers_pb2 as tutelage__internal_dot_v1_dot_workers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tutelage_internal/v1/access.proto\x12\x14tutelage_internal.v1\x1a\x1atutelage/v1/projects.proto\x1a\"tutelage_internal/v1/options.proto\"&\n\x13\x41uthenticateRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"\xa2\x01\n\x14\x41uthenticateResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x1f\n\x04role\x18\x03 \x01(\x0e\x32\x11.tutelage.v1.Role\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x1b\n\x13requests_per_second\x18\x05 \x01(\x01\x12\x13\n\x0bstreams_max\x18\x06 \x01(\x05\"$\n\x13ResolveModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"_\n\x14ResolveModelResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t2\xe2\x01\n\x06\x41\x63\x63\x65ss\x12k\n\x0c\x41uthenticate\x12).tutelage_internal.v1.AuthenticateRequest\x1a*.tutelage_internal.v1.AuthenticateResponse\"\x04\xc8\xc1\x18\x01\x12k\n\x0cResolveModel\x12).tutelage_internal.v1.ResolveModelRequest\x1a*.tutelage_internal.v1.ResolveModelResponse\"\x04\xc8\xc1\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tutelage_internal/v1/access.proto\x12\x14tutelage_internal.v1\x1a\x1atutelage/v1/projects.proto\x1a\x1atutelage/v1/training.proto\x1a\"tutelage_internal/v1/options.proto\x1a\"tutelage_internal/v1/workers.proto\"C\n\x18ResolveCheckpointRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\x04step\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\"\xb3\x02\n\x19ResolveCheckpointResponse\x12\x0b\n\x03job\x18\x01 \x01(\t\x12<\n\ncheckpoint\x18\x02 \x01(\x0b\x32(.tutelage_internal.v1.CheckpointArtifact\x12\'\n\x05train\x18\x03 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecH\x00\x12.\n\tfine_tune\x18\x04 \x01(\x0b\x32\x19.tutelage.v1.FineTuneSpecH\x00\x12\x31\n\x04\x62\x61se\x18\x05 \x01(\x0b\x32#.tutelage_internal.v1.ModelArtifact\x12\x37\n\x05\x66irst\x18\x06 \x01(\x0b\x32(.tutelage_internal.v1.CheckpointArtifactB\x06\n\x04spec\"&\n\x13\x41uthenticateRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"\xa2\x01\n\x14\x41uthenticateResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x1f\n\x04role\x18\x03 \x01(\x0e\x32\x11.tutelage.v1.Role\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x1b\n\x13requests_per_second\x18\x05 \x01(\x01\x12\x13\n\x0bstreams_max\x18\x06 \x01(\x05\"$\n\x13ResolveModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"_\n\x14ResolveModelResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t2\xde\x02\n\x06\x41\x63\x63\x65ss\x12k\n\x0c\x41uthenticate\x12).tutelage_internal.v1.AuthenticateRequest\x1a*.tutelage_internal.v1.AuthenticateResponse\"\x04\xc8\xc1\x18\x01\x12k\n\x0cResolveModel\x12).tutelage_internal.v1.ResolveModelRequest\x1a*.tutelage_internal.v1.ResolveModelResponse\"\x04\xc8\xc1\x18\x03\x12z\n\x11ResolveCheckpoint\x12..tutelage_internal.v1.ResolveCheckpointRequest\x1a/.tutelage_internal.v1.ResolveCheckpointResponse\"\x04\xc8\xc1\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +39,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESS'].methods_by_name['Authenticate']._serialized_options = b'\310\301\030\001'
   _globals['_ACCESS'].methods_by_name['ResolveModel']._loaded_options = None
   _globals['_ACCESS'].methods_by_name['ResolveModel']._serialized_options = b'\310\301\030\003'
-  _globals['_AUTHENTICATEREQUEST']._serialized_start=123
-  _globals['_AUTHENTICATEREQUEST']._serialized_end=161
-  _globals['_AUTHENTICATERESPONSE']._serialized_start=164
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=326
-  _globals['_RESOLVEMODELREQUEST']._serialized_start=328
-  _globals['_RESOLVEMODELREQUEST']._serialized_end=364
-  _globals['_RESOLVEMODELRESPONSE']._serialized_start=366
-  _globals['_RESOLVEMODELRESPONSE']._serialized_end=461
-  _globals['_ACCESS']._serialized_start=464
-  _globals['_ACCESS']._serialized_end=690
+  _globals['_ACCESS'].methods_by_name['ResolveCheckpoint']._loaded_options = None
+  _globals['_ACCESS'].methods_by_name['ResolveCheckpoint']._serialized_options = b'\310\301\030\003'
+  _globals['_RESOLVECHECKPOINTREQUEST']._serialized_start=187
+  _globals['_RESOLVECHECKPOINTREQUEST']._serialized_end=254
+  _globals['_RESOLVECHECKPOINTRESPONSE']._serialized_start=257
+  _globals['_RESOLVECHECKPOINTRESPONSE']._serialized_end=564
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=566
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=604
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=607
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=769
+  _globals['_RESOLVEMODELREQUEST']._serialized_start=771
+  _globals['_RESOLVEMODELREQUEST']._serialized_end=807
+  _globals['_RESOLVEMODELRESPONSE']._serialized_start=809
+  _globals['_RESOLVEMODELRESPONSE']._serialized_end=904
+  _globals['_ACCESS']._serialized_start=907
+  _globals['_ACCESS']._serialized_end=1257
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from tutelage.v1 import projects_pb2 as _projects_pb2
+from tutelage.v1 import training_pb2 as _training_pb2
+from tutelage_internal.v1 import workers_pb2 as _workers_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +20,88 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class ResolveCheckpointRequest(_message.Message):
+    """Asks for a checkpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """`projects/{project}/jobs/{job}`."""
+    step: _builtins.int
+    """The newest one at or before this step is wanted. Unset: the newest."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        step: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "job", b"job", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+
+Global___ResolveCheckpointRequest: _TypeAlias = ResolveCheckpointRequest  # noqa: Y015
+
+@_typing.final
+class ResolveCheckpointResponse(_message.Message):
+    """Where a checkpoint is, and what it belongs to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    TRAIN_FIELD_NUMBER: _builtins.int
+    FINE_TUNE_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """`projects/{project}/jobs/{job}`."""
+    @_builtins.property
+    def checkpoint(self) -> _workers_pb2.CheckpointArtifact:
+        """The checkpoint."""
+
+    @_builtins.property
+    def train(self) -> _training_pb2.TrainSpec:
+        """Pretraining."""
+
+    @_builtins.property
+    def fine_tune(self) -> _training_pb2.FineTuneSpec:
+        """Training that goes on from a model."""
+
+    @_builtins.property
+    def base(self) -> _workers_pb2.ModelArtifact:
+        """The model that it was tuned from."""
+
+    @_builtins.property
+    def first(self) -> _workers_pb2.CheckpointArtifact:
+        """The checkpoint after step 0 or the oldest one left, to count the weights that differ from it."""
+
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        checkpoint: _workers_pb2.CheckpointArtifact | None = ...,
+        train: _training_pb2.TrainSpec | None = ...,
+        fine_tune: _training_pb2.FineTuneSpec | None = ...,
+        base: _workers_pb2.ModelArtifact | None = ...,
+        first: _workers_pb2.CheckpointArtifact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "checkpoint", b"checkpoint", "fine_tune", b"fine_tune", "first", b"first", "spec", b"spec", "train", b"train"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "checkpoint", b"checkpoint", "fine_tune", b"fine_tune", "first", b"first", "job", b"job", "spec", b"spec", "train", b"train"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune"]  # noqa: Y015
+    _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
+
+Global___ResolveCheckpointResponse: _TypeAlias = ResolveCheckpointResponse  # noqa: Y015
 
 @_typing.final
 class AuthenticateRequest(_message.Message):

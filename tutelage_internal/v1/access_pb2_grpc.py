@@ -45,6 +45,11 @@ class AccessStub(object):
                 request_serializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveModelRequest.SerializeToString,
                 response_deserializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveModelResponse.FromString,
                 _registered_method=True)
+        self.ResolveCheckpoint = channel.unary_unary(
+                '/tutelage_internal.v1.Access/ResolveCheckpoint',
+                request_serializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveCheckpointRequest.SerializeToString,
+                response_deserializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveCheckpointResponse.FromString,
+                _registered_method=True)
 
 
 class AccessServicer(object):
@@ -65,6 +70,14 @@ class AccessServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveCheckpoint(self, request, context):
+        """Returns what is needed to look inside a step of a job, if the principal in the metadata may read it. Errors:
+        FAILED_PRECONDITION if the job has no checkpoint at or before the step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccessServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +90,11 @@ def add_AccessServicer_to_server(servicer, server):
                     servicer.ResolveModel,
                     request_deserializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveModelRequest.FromString,
                     response_serializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveModelResponse.SerializeToString,
+            ),
+            'ResolveCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveCheckpoint,
+                    request_deserializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveCheckpointRequest.FromString,
+                    response_serializer=tutelage__internal_dot_v1_dot_access__pb2.ResolveCheckpointResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +152,33 @@ class Access(object):
             '/tutelage_internal.v1.Access/ResolveModel',
             tutelage__internal_dot_v1_dot_access__pb2.ResolveModelRequest.SerializeToString,
             tutelage__internal_dot_v1_dot_access__pb2.ResolveModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage_internal.v1.Access/ResolveCheckpoint',
+            tutelage__internal_dot_v1_dot_access__pb2.ResolveCheckpointRequest.SerializeToString,
+            tutelage__internal_dot_v1_dot_access__pb2.ResolveCheckpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

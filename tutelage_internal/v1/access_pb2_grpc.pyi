@@ -37,6 +37,10 @@ class AccessStub:
     """Returns whom an API key belongs to. Errors: UNAUTHENTICATED for one that is unknown, expired or revoked."""
     ResolveModel: _grpc.UnaryUnaryMultiCallable[_access_pb2.ResolveModelRequest, _access_pb2.ResolveModelResponse]
     """Returns where the files of a model version are, if the principal in the metadata may sample from it."""
+    ResolveCheckpoint: _grpc.UnaryUnaryMultiCallable[_access_pb2.ResolveCheckpointRequest, _access_pb2.ResolveCheckpointResponse]
+    """Returns what is needed to look inside a step of a job, if the principal in the metadata may read it. Errors:
+    FAILED_PRECONDITION if the job has no checkpoint at or before the step.
+    """
 
 @_typing.type_check_only
 class AccessAsyncStub(AccessStub):
@@ -47,6 +51,10 @@ class AccessAsyncStub(AccessStub):
     """Returns whom an API key belongs to. Errors: UNAUTHENTICATED for one that is unknown, expired or revoked."""
     ResolveModel: _aio.UnaryUnaryMultiCallable[_access_pb2.ResolveModelRequest, _access_pb2.ResolveModelResponse]  # type: ignore[assignment]
     """Returns where the files of a model version are, if the principal in the metadata may sample from it."""
+    ResolveCheckpoint: _aio.UnaryUnaryMultiCallable[_access_pb2.ResolveCheckpointRequest, _access_pb2.ResolveCheckpointResponse]  # type: ignore[assignment]
+    """Returns what is needed to look inside a step of a job, if the principal in the metadata may read it. Errors:
+    FAILED_PRECONDITION if the job has no checkpoint at or before the step.
+    """
 
 class AccessServicer(metaclass=_abc_1.ABCMeta):
     """Answers questions of access. Every refusal is UNAUTHENTICATED or NOT_FOUND without a hint."""
@@ -66,5 +74,15 @@ class AccessServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.ResolveModelResponse, _abc.Awaitable[_access_pb2.ResolveModelResponse]]:
         """Returns where the files of a model version are, if the principal in the metadata may sample from it."""
+
+    @_abc_1.abstractmethod
+    def ResolveCheckpoint(
+        self,
+        request: _access_pb2.ResolveCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_access_pb2.ResolveCheckpointResponse, _abc.Awaitable[_access_pb2.ResolveCheckpointResponse]]:
+        """Returns what is needed to look inside a step of a job, if the principal in the metadata may read it. Errors:
+        FAILED_PRECONDITION if the job has no checkpoint at or before the step.
+        """
 
 def add_AccessServicer_to_server(servicer: AccessServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,6 +30,9 @@ class Fact(_message.Message):
     SAMPLE_DRAWN_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     CHECKPOINT_WRITTEN_FIELD_NUMBER: _builtins.int
+    ROWS_BLAMED_FIELD_NUMBER: _builtins.int
+    ROLLED_BACK_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its place among the facts of one attempt: 1, 2, 3 and so on. Given by the supervisor."""
     @_builtins.property
@@ -52,6 +55,18 @@ class Fact(_message.Message):
     def checkpoint_written(self) -> Global___CheckpointWritten:
         """Wrote a checkpoint; it counts only once CommitCheckpoint has accepted it."""
 
+    @_builtins.property
+    def rows_blamed(self) -> _jobs_pb2.RowsBlamed:
+        """Found the rows with the largest loss."""
+
+    @_builtins.property
+    def rolled_back(self) -> _jobs_pb2.RolledBack:
+        """Went back to a checkpoint; what follows belongs to the next lineage."""
+
+    @_builtins.property
+    def usage(self) -> _jobs_pb2.Usage:
+        """Measured its memory; `training_seconds` is left to services."""
+
     def __init__(
         self,
         *,
@@ -61,12 +76,15 @@ class Fact(_message.Message):
         sample_drawn: _jobs_pb2.SampleDrawn | None = ...,
         note: _jobs_pb2.Note | None = ...,
         checkpoint_written: Global___CheckpointWritten | None = ...,
+        rows_blamed: _jobs_pb2.RowsBlamed | None = ...,
+        rolled_back: _jobs_pb2.RolledBack | None = ...,
+        usage: _jobs_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "sample_drawn", b"sample_drawn", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "sample_drawn", b"sample_drawn", "seq", b"seq", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "seq", b"seq", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["metric_logged", "sample_drawn", "note", "checkpoint_written"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["metric_logged", "sample_drawn", "note", "checkpoint_written", "rows_blamed", "rolled_back", "usage"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 

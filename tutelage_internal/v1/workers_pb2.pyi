@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tutelage.v1 import datasets_pb2 as _datasets_pb2
 from tutelage.v1 import jobs_pb2 as _jobs_pb2
 from tutelage.v1 import training_pb2 as _training_pb2
 from tutelage_internal.v1 import facts_pb2 as _facts_pb2
@@ -231,6 +232,10 @@ class Assignment(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     JOB_FIELD_NUMBER: _builtins.int
     TRAIN_FIELD_NUMBER: _builtins.int
+    FINE_TUNE_FIELD_NUMBER: _builtins.int
+    IMPORT_MODEL_FIELD_NUMBER: _builtins.int
+    EXPORT_MODEL_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     LINEAGE_FIELD_NUMBER: _builtins.int
@@ -238,6 +243,9 @@ class Assignment(_message.Message):
     CHECKPOINT_PREFIX_FIELD_NUMBER: _builtins.int
     LEASE_SECONDS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
+    MIXTURE_FIELD_NUMBER: _builtins.int
+    TOKENIZER_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     """Name of the job, for people."""
     lineage: _builtins.int
@@ -259,6 +267,22 @@ class Assignment(_message.Message):
         """Pretraining."""
 
     @_builtins.property
+    def fine_tune(self) -> _training_pb2.FineTuneSpec:
+        """Training that goes on from a model."""
+
+    @_builtins.property
+    def import_model(self) -> _training_pb2.ImportModelSpec:
+        """Bringing a model from elsewhere."""
+
+    @_builtins.property
+    def export_model(self) -> _training_pb2.ExportModelSpec:
+        """Writing a model in a form that others read."""
+
+    @_builtins.property
+    def verification(self) -> Global___Verification:
+        """Computing steps again."""
+
+    @_builtins.property
     def dataset(self) -> Global___DatasetArtifact:
         """The dataset's bytes."""
 
@@ -266,12 +290,28 @@ class Assignment(_message.Message):
     def resume(self) -> Global___CheckpointArtifact:
         """Checkpoint to go on from; unset for a new run."""
 
+    @_builtins.property
+    def mixture(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatasetArtifact]:
+        """The datasets of the mixture, in the order of the specification, with `weight` set."""
+
+    @_builtins.property
+    def tokenizer(self) -> Global___DatasetArtifact:
+        """For TOKENIZER_KIND_FILE: the tokenizer.json."""
+
+    @_builtins.property
+    def base(self) -> Global___ModelArtifact:
+        """For fine-tuning, export, and the import of an adapter: the model to begin with."""
+
     def __init__(
         self,
         *,
         attempt: Global___Attempt | None = ...,
         job: _builtins.str = ...,
         train: _training_pb2.TrainSpec | None = ...,
+        fine_tune: _training_pb2.FineTuneSpec | None = ...,
+        import_model: _training_pb2.ImportModelSpec | None = ...,
+        export_model: _training_pb2.ExportModelSpec | None = ...,
+        verification: Global___Verification | None = ...,
         dataset: Global___DatasetArtifact | None = ...,
         resume: Global___CheckpointArtifact | None = ...,
         lineage: _builtins.int = ...,
@@ -279,16 +319,135 @@ class Assignment(_message.Message):
         checkpoint_prefix: _builtins.str = ...,
         lease_seconds: _builtins.float = ...,
         heartbeat_seconds: _builtins.float = ...,
+        mixture: _abc.Iterable[Global___DatasetArtifact] | None = ...,
+        tokenizer: Global___DatasetArtifact | None = ...,
+        base: Global___ModelArtifact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "dataset", b"dataset", "resume", b"resume", "spec", b"spec", "train", b"train"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "dataset", b"dataset", "export_model", b"export_model", "fine_tune", b"fine_tune", "import_model", b"import_model", "resume", b"resume", "spec", b"spec", "tokenizer", b"tokenizer", "train", b"train", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "checkpoint_prefix", b"checkpoint_prefix", "dataset", b"dataset", "heartbeat_seconds", b"heartbeat_seconds", "job", b"job", "lease_seconds", b"lease_seconds", "lineage", b"lineage", "recorded_step", b"recorded_step", "resume", b"resume", "spec", b"spec", "train", b"train"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "checkpoint_prefix", b"checkpoint_prefix", "dataset", b"dataset", "export_model", b"export_model", "fine_tune", b"fine_tune", "heartbeat_seconds", b"heartbeat_seconds", "import_model", b"import_model", "job", b"job", "lease_seconds", b"lease_seconds", "lineage", b"lineage", "mixture", b"mixture", "recorded_step", b"recorded_step", "resume", b"resume", "spec", b"spec", "tokenizer", b"tokenizer", "train", b"train", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train"]  # noqa: Y015
+    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune", "import_model", "export_model", "verification"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
 
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
+
+@_typing.final
+class ModelArtifact(_message.Message):
+    """The files of a model version, or of a checkpoint that serves as one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ARTIFACT_PREFIX_FIELD_NUMBER: _builtins.int
+    MANIFEST_SHA256_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}/versions/{version}`, or the name of a checkpoint."""
+    artifact_prefix: _builtins.str
+    """Key of its file set."""
+    manifest_sha256: _builtins.str
+    """SHA-256 of its manifest, hexadecimal."""
+    @_builtins.property
+    def base(self) -> Global___ModelArtifact:
+        """For a checkpoint of a run with adapters, which holds nothing else: the version that it was tuned from."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        artifact_prefix: _builtins.str = ...,
+        manifest_sha256: _builtins.str = ...,
+        base: Global___ModelArtifact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_prefix", b"artifact_prefix", "base", b"base", "manifest_sha256", b"manifest_sha256", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelArtifact: _TypeAlias = ModelArtifact  # noqa: Y015
+
+@_typing.final
+class Verification(_message.Message):
+    """Steps of another job to be computed again. `Assignment.resume` is its checkpoint to begin at, `dataset`, `mixture`,
+    `tokenizer` and `base` are those of that job.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAIN_FIELD_NUMBER: _builtins.int
+    FINE_TUNE_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    FIRST_STEP_FIELD_NUMBER: _builtins.int
+    first_step: _builtins.int
+    """First step that is to be compared."""
+    @_builtins.property
+    def train(self) -> _training_pb2.TrainSpec:
+        """Pretraining."""
+
+    @_builtins.property
+    def fine_tune(self) -> _training_pb2.FineTuneSpec:
+        """Training that goes on from a model."""
+
+    @_builtins.property
+    def recorded(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedStep]:
+        """What was recorded, from the step after the checkpoint on to the last one to be computed again."""
+
+    def __init__(
+        self,
+        *,
+        train: _training_pb2.TrainSpec | None = ...,
+        fine_tune: _training_pb2.FineTuneSpec | None = ...,
+        recorded: _abc.Iterable[Global___RecordedStep] | None = ...,
+        first_step: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fine_tune", b"fine_tune", "spec", b"spec", "train", b"train"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fine_tune", b"fine_tune", "first_step", b"first_step", "recorded", b"recorded", "spec", b"spec", "train", b"train"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune"]  # noqa: Y015
+    _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
+
+Global___Verification: _TypeAlias = Verification  # noqa: Y015
+
+@_typing.final
+class RecordedStep(_message.Message):
+    """What was recorded of a step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    DATA_CHAIN_FIELD_NUMBER: _builtins.int
+    LOSS_CHAIN_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The step."""
+    data_chain: _builtins.str
+    """`MetricLogged.data_chain`."""
+    loss_chain: _builtins.str
+    """`MetricLogged.loss_chain`."""
+    loss: _builtins.float
+    """`train/loss`, in nats per token; unset if it was not finite."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        data_chain: _builtins.str = ...,
+        loss_chain: _builtins.str = ...,
+        loss: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_loss", b"_loss", "loss", b"loss"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_loss", b"_loss", "data_chain", b"data_chain", "loss", b"loss", "loss_chain", b"loss_chain", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__loss: _TypeAlias = _typing.Literal["loss"]  # noqa: Y015
+    _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
+
+Global___RecordedStep: _TypeAlias = RecordedStep  # noqa: Y015
 
 @_typing.final
 class DatasetArtifact(_message.Message):
@@ -300,6 +459,12 @@ class DatasetArtifact(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     TRAIN_BYTES_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    TRAIN_ROWS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    ROW_KIND_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key in the artifact store."""
     sha256: _builtins.str
@@ -308,6 +473,18 @@ class DatasetArtifact(_message.Message):
     """Size in bytes."""
     train_bytes: _builtins.int
     """Bytes of the training part, which comes first."""
+    format: _datasets_pb2.DatasetFormat.ValueType
+    """What the bytes are."""
+    train_rows: _builtins.int
+    """Rows of the training part, which come first."""
+    rows: _builtins.int
+    """All rows."""
+    row_kind: _datasets_pb2.RowKind.ValueType
+    """What the rows are."""
+    weight: _builtins.float
+    """Share of the sequences that come from it, in a mixture."""
+    name: _builtins.str
+    """`projects/{project}/datasets/{dataset}`."""
     def __init__(
         self,
         *,
@@ -315,10 +492,16 @@ class DatasetArtifact(_message.Message):
         sha256: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         train_bytes: _builtins.int = ...,
+        format: _datasets_pb2.DatasetFormat.ValueType = ...,
+        train_rows: _builtins.int = ...,
+        rows: _builtins.int = ...,
+        row_kind: _datasets_pb2.RowKind.ValueType = ...,
+        weight: _builtins.float = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "sha256", b"sha256", "size_bytes", b"size_bytes", "train_bytes", b"train_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "key", b"key", "name", b"name", "row_kind", b"row_kind", "rows", b"rows", "sha256", b"sha256", "size_bytes", b"size_bytes", "train_bytes", b"train_bytes", "train_rows", b"train_rows", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

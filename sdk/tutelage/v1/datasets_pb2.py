@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tutelage.v1 import options_pb2 as tutelage_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atutelage/v1/datasets.proto\x12\x0btutelage.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tutelage/v1/options.proto\"\x86\x03\n\x07\x44\x61taset\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x19.tutelage.v1.DatasetStateB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1a.tutelage.v1.DatasetFormatB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06sha256\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rows\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\ncharacters\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12.\n\x05split\x18\t \x01(\x0b\x32\x19.tutelage.v1.DatasetSplitB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63reator\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x66ilename\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\"j\n\x0c\x44\x61tasetSplit\x12\x13\n\x0btrain_bytes\x18\x01 \x01(\x03\x12\x18\n\x10validation_bytes\x18\x02 \x01(\x03\x12\x12\n\ntrain_rows\x18\x03 \x01(\x03\x12\x17\n\x0fvalidation_rows\x18\x04 \x01(\x03\"\xa2\x01\n\x06Upload\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07\x64\x61taset\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereceived_bytes\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x98\x02\n\x12StartUploadRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ndataset_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06sha256\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.tutelage.v1.DatasetFormatB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x66ilename\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12&\n\x13validation_fraction\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x18\n\nrequest_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x42\x16\n\x14_validation_fraction\"X\n\x12WriteUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0coffset_bytes\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"&\n\x10GetUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Y\n\x13\x46inishUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06sha256\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\'\n\x11GetDatasetRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"^\n\x13ListDatasetsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.tutelage.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x14\x44\x65leteDatasetRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01*H\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41TASET_FORMAT_TEXT\x10\x01*a\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x01\x12\x19\n\x15\x44\x41TASET_STATE_DELETED\x10\x02\x32\xa4\x05\n\x08\x44\x61tasets\x12X\n\x0bStartUpload\x12\x1f.tutelage.v1.StartUploadRequest\x1a\x13.tutelage.v1.Upload\"\x13\xaa\xbb\x18\x0f\x64\x61tasets.create\x12_\n\x0bWriteUpload\x12\x1f.tutelage.v1.WriteUploadRequest\x1a\x13.tutelage.v1.Upload\"\x18\xaa\xbb\x18\x0f\x64\x61tasets.create\xb0\xbb\x18\x90\x1c(\x01\x12W\n\tGetUpload\x12\x1d.tutelage.v1.GetUploadRequest\x1a\x13.tutelage.v1.Upload\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x64\x61tasets.create\x12`\n\x0c\x46inishUpload\x12 .tutelage.v1.FinishUploadRequest\x1a\x14.tutelage.v1.Dataset\"\x18\xaa\xbb\x18\x0f\x64\x61tasets.create\xb0\xbb\x18\xd8\x04\x12X\n\nGetDataset\x12\x1e.tutelage.v1.GetDatasetRequest\x1a\x14.tutelage.v1.Dataset\"\x14\x90\x02\x01\xaa\xbb\x18\rdatasets.read\x12i\n\x0cListDatasets\x12 .tutelage.v1.ListDatasetsRequest\x1a!.tutelage.v1.ListDatasetsResponse\"\x14\x90\x02\x01\xaa\xbb\x18\rdatasets.read\x12]\n\rDeleteDataset\x12!.tutelage.v1.DeleteDatasetRequest\x1a\x14.tutelage.v1.Dataset\"\x13\xaa\xbb\x18\x0f\x64\x61tasets.deleteb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atutelage/v1/datasets.proto\x12\x0btutelage.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tutelage/v1/options.proto\"\xb6\x01\n\rRowStatistics\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.tutelage.v1.RowKind\x12\x16\n\x0e\x64uplicate_rows\x18\x02 \x01(\x03\x12\x1a\n\x12\x64uplicate_examples\x18\x03 \x03(\x03\x12\x11\n\tbytes_min\x18\x04 \x01(\x03\x12\x14\n\x0c\x62ytes_median\x18\x05 \x01(\x03\x12\x11\n\tbytes_p95\x18\x06 \x01(\x03\x12\x11\n\tbytes_max\x18\x07 \x01(\x03\"\xc0\x03\n\x07\x44\x61taset\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x19.tutelage.v1.DatasetStateB\x04\xe2\x41\x01\x03\x12\x30\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1a.tutelage.v1.DatasetFormatB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06sha256\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rows\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\ncharacters\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12.\n\x05split\x18\t \x01(\x0b\x32\x19.tutelage.v1.DatasetSplitB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63reator\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x66ilename\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x38\n\x0erow_statistics\x18\r \x01(\x0b\x32\x1a.tutelage.v1.RowStatisticsB\x04\xe2\x41\x01\x03\"j\n\x0c\x44\x61tasetSplit\x12\x13\n\x0btrain_bytes\x18\x01 \x01(\x03\x12\x18\n\x10validation_bytes\x18\x02 \x01(\x03\x12\x12\n\ntrain_rows\x18\x03 \x01(\x03\x12\x17\n\x0fvalidation_rows\x18\x04 \x01(\x03\"\xa2\x01\n\x06Upload\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07\x64\x61taset\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereceived_bytes\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x98\x02\n\x12StartUploadRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ndataset_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nsize_bytes\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06sha256\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.tutelage.v1.DatasetFormatB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x66ilename\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12&\n\x13validation_fraction\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x18\n\nrequest_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x42\x16\n\x14_validation_fraction\"X\n\x12WriteUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0coffset_bytes\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"&\n\x10GetUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Y\n\x13\x46inishUploadRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06sha256\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\'\n\x11GetDatasetRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"^\n\x13ListDatasetsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.tutelage.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x14\x44\x65leteDatasetRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01*\xbc\x01\n\rDatasetFormat\x12\x1e\n\x1a\x44\x41TASET_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41TASET_FORMAT_TEXT\x10\x01\x12\x18\n\x14\x44\x41TASET_FORMAT_JSONL\x10\x02\x12\x1a\n\x16\x44\x41TASET_FORMAT_PARQUET\x10\x03\x12\x1e\n\x1a\x44\x41TASET_FORMAT_MODEL_FILES\x10\x04\x12\x1c\n\x18\x44\x41TASET_FORMAT_TOKENIZER\x10\x05*m\n\x07RowKind\x12\x18\n\x14ROW_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rROW_KIND_TEXT\x10\x01\x12\x1e\n\x1aROW_KIND_PROMPT_COMPLETION\x10\x02\x12\x15\n\x11ROW_KIND_MESSAGES\x10\x03*a\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x01\x12\x19\n\x15\x44\x41TASET_STATE_DELETED\x10\x02\x32\xa4\x05\n\x08\x44\x61tasets\x12X\n\x0bStartUpload\x12\x1f.tutelage.v1.StartUploadRequest\x1a\x13.tutelage.v1.Upload\"\x13\xaa\xbb\x18\x0f\x64\x61tasets.create\x12_\n\x0bWriteUpload\x12\x1f.tutelage.v1.WriteUploadRequest\x1a\x13.tutelage.v1.Upload\"\x18\xaa\xbb\x18\x0f\x64\x61tasets.create\xb0\xbb\x18\x90\x1c(\x01\x12W\n\tGetUpload\x12\x1d.tutelage.v1.GetUploadRequest\x1a\x13.tutelage.v1.Upload\"\x16\x90\x02\x01\xaa\xbb\x18\x0f\x64\x61tasets.create\x12`\n\x0c\x46inishUpload\x12 .tutelage.v1.FinishUploadRequest\x1a\x14.tutelage.v1.Dataset\"\x18\xaa\xbb\x18\x0f\x64\x61tasets.create\xb0\xbb\x18\xd8\x04\x12X\n\nGetDataset\x12\x1e.tutelage.v1.GetDatasetRequest\x1a\x14.tutelage.v1.Dataset\"\x14\x90\x02\x01\xaa\xbb\x18\rdatasets.read\x12i\n\x0cListDatasets\x12 .tutelage.v1.ListDatasetsRequest\x1a!.tutelage.v1.ListDatasetsResponse\"\x14\x90\x02\x01\xaa\xbb\x18\rdatasets.read\x12]\n\rDeleteDataset\x12!.tutelage.v1.DeleteDatasetRequest\x1a\x14.tutelage.v1.Dataset\"\x13\xaa\xbb\x18\x0f\x64\x61tasets.deleteb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASET'].fields_by_name['creator']._serialized_options = b'\342A\001\003'
   _globals['_DATASET'].fields_by_name['filename']._loaded_options = None
   _globals['_DATASET'].fields_by_name['filename']._serialized_options = b'\342A\001\003'
+  _globals['_DATASET'].fields_by_name['row_statistics']._loaded_options = None
+  _globals['_DATASET'].fields_by_name['row_statistics']._serialized_options = b'\342A\001\003'
   _globals['_UPLOAD'].fields_by_name['name']._loaded_options = None
   _globals['_UPLOAD'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_UPLOAD'].fields_by_name['dataset']._loaded_options = None
@@ -124,32 +126,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASETS'].methods_by_name['ListDatasets']._serialized_options = b'\220\002\001\252\273\030\rdatasets.read'
   _globals['_DATASETS'].methods_by_name['DeleteDataset']._loaded_options = None
   _globals['_DATASETS'].methods_by_name['DeleteDataset']._serialized_options = b'\252\273\030\017datasets.delete'
-  _globals['_DATASETFORMAT']._serialized_start=1602
-  _globals['_DATASETFORMAT']._serialized_end=1674
-  _globals['_DATASETSTATE']._serialized_start=1676
-  _globals['_DATASETSTATE']._serialized_end=1773
-  _globals['_DATASET']._serialized_start=137
-  _globals['_DATASET']._serialized_end=527
-  _globals['_DATASETSPLIT']._serialized_start=529
-  _globals['_DATASETSPLIT']._serialized_end=635
-  _globals['_UPLOAD']._serialized_start=638
-  _globals['_UPLOAD']._serialized_end=800
-  _globals['_STARTUPLOADREQUEST']._serialized_start=803
-  _globals['_STARTUPLOADREQUEST']._serialized_end=1083
-  _globals['_WRITEUPLOADREQUEST']._serialized_start=1085
-  _globals['_WRITEUPLOADREQUEST']._serialized_end=1173
-  _globals['_GETUPLOADREQUEST']._serialized_start=1175
-  _globals['_GETUPLOADREQUEST']._serialized_end=1213
-  _globals['_FINISHUPLOADREQUEST']._serialized_start=1215
-  _globals['_FINISHUPLOADREQUEST']._serialized_end=1304
-  _globals['_GETDATASETREQUEST']._serialized_start=1306
-  _globals['_GETDATASETREQUEST']._serialized_end=1345
-  _globals['_LISTDATASETSREQUEST']._serialized_start=1347
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1441
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1443
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1530
-  _globals['_DELETEDATASETREQUEST']._serialized_start=1532
-  _globals['_DELETEDATASETREQUEST']._serialized_end=1600
-  _globals['_DATASETS']._serialized_start=1776
-  _globals['_DATASETS']._serialized_end=2452
+  _globals['_DATASETFORMAT']._serialized_start=1846
+  _globals['_DATASETFORMAT']._serialized_end=2034
+  _globals['_ROWKIND']._serialized_start=2036
+  _globals['_ROWKIND']._serialized_end=2145
+  _globals['_DATASETSTATE']._serialized_start=2147
+  _globals['_DATASETSTATE']._serialized_end=2244
+  _globals['_ROWSTATISTICS']._serialized_start=137
+  _globals['_ROWSTATISTICS']._serialized_end=319
+  _globals['_DATASET']._serialized_start=322
+  _globals['_DATASET']._serialized_end=770
+  _globals['_DATASETSPLIT']._serialized_start=772
+  _globals['_DATASETSPLIT']._serialized_end=878
+  _globals['_UPLOAD']._serialized_start=881
+  _globals['_UPLOAD']._serialized_end=1043
+  _globals['_STARTUPLOADREQUEST']._serialized_start=1046
+  _globals['_STARTUPLOADREQUEST']._serialized_end=1326
+  _globals['_WRITEUPLOADREQUEST']._serialized_start=1328
+  _globals['_WRITEUPLOADREQUEST']._serialized_end=1416
+  _globals['_GETUPLOADREQUEST']._serialized_start=1418
+  _globals['_GETUPLOADREQUEST']._serialized_end=1456
+  _globals['_FINISHUPLOADREQUEST']._serialized_start=1458
+  _globals['_FINISHUPLOADREQUEST']._serialized_end=1547
+  _globals['_GETDATASETREQUEST']._serialized_start=1549
+  _globals['_GETDATASETREQUEST']._serialized_end=1588
+  _globals['_LISTDATASETSREQUEST']._serialized_start=1590
+  _globals['_LISTDATASETSREQUEST']._serialized_end=1684
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=1686
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=1773
+  _globals['_DELETEDATASETREQUEST']._serialized_start=1775
+  _globals['_DELETEDATASETREQUEST']._serialized_end=1843
+  _globals['_DATASETS']._serialized_start=2247
+  _globals['_DATASETS']._serialized_end=2923
 # @@protoc_insertion_point(module_scope)

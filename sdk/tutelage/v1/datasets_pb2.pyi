@@ -30,6 +30,14 @@ class _DatasetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dataset
     """The service takes it as text."""
     DATASET_FORMAT_TEXT: _DatasetFormat.ValueType  # 1
     """Plain UTF-8 text; a row is a line."""
+    DATASET_FORMAT_JSONL: _DatasetFormat.ValueType  # 2
+    """One JSON object a line: `text`, or `prompt` and `completion`, or `messages`; the same in every row."""
+    DATASET_FORMAT_PARQUET: _DatasetFormat.ValueType  # 3
+    """A Parquet file with these columns."""
+    DATASET_FORMAT_MODEL_FILES: _DatasetFormat.ValueType  # 4
+    """The files of a model in one uncompressed tar archive; it can be imported, not trained on."""
+    DATASET_FORMAT_TOKENIZER: _DatasetFormat.ValueType  # 5
+    """A `tokenizer.json` of Hugging Face; it can serve as a tokenizer, not be trained on."""
 
 class DatasetFormat(_DatasetFormat, metaclass=_DatasetFormatEnumTypeWrapper):
     """What the bytes of a dataset are."""
@@ -38,7 +46,43 @@ DATASET_FORMAT_UNSPECIFIED: DatasetFormat.ValueType  # 0
 """The service takes it as text."""
 DATASET_FORMAT_TEXT: DatasetFormat.ValueType  # 1
 """Plain UTF-8 text; a row is a line."""
+DATASET_FORMAT_JSONL: DatasetFormat.ValueType  # 2
+"""One JSON object a line: `text`, or `prompt` and `completion`, or `messages`; the same in every row."""
+DATASET_FORMAT_PARQUET: DatasetFormat.ValueType  # 3
+"""A Parquet file with these columns."""
+DATASET_FORMAT_MODEL_FILES: DatasetFormat.ValueType  # 4
+"""The files of a model in one uncompressed tar archive; it can be imported, not trained on."""
+DATASET_FORMAT_TOKENIZER: DatasetFormat.ValueType  # 5
+"""A `tokenizer.json` of Hugging Face; it can serve as a tokenizer, not be trained on."""
 Global___DatasetFormat: _TypeAlias = DatasetFormat  # noqa: Y015
+
+class _RowKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RowKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RowKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROW_KIND_UNSPECIFIED: _RowKind.ValueType  # 0
+    """Not a dataset of rows."""
+    ROW_KIND_TEXT: _RowKind.ValueType  # 1
+    """Texts."""
+    ROW_KIND_PROMPT_COMPLETION: _RowKind.ValueType  # 2
+    """Prompts and their completions."""
+    ROW_KIND_MESSAGES: _RowKind.ValueType  # 3
+    """Conversations: lists of messages, each with `role` and `content`."""
+
+class RowKind(_RowKind, metaclass=_RowKindEnumTypeWrapper):
+    """What the rows of a dataset are."""
+
+ROW_KIND_UNSPECIFIED: RowKind.ValueType  # 0
+"""Not a dataset of rows."""
+ROW_KIND_TEXT: RowKind.ValueType  # 1
+"""Texts."""
+ROW_KIND_PROMPT_COMPLETION: RowKind.ValueType  # 2
+"""Prompts and their completions."""
+ROW_KIND_MESSAGES: RowKind.ValueType  # 3
+"""Conversations: lists of messages, each with `role` and `content`."""
+Global___RowKind: _TypeAlias = RowKind  # noqa: Y015
 
 class _DatasetState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -65,6 +109,54 @@ DATASET_STATE_DELETED: DatasetState.ValueType  # 2
 Global___DatasetState: _TypeAlias = DatasetState  # noqa: Y015
 
 @_typing.final
+class RowStatistics(_message.Message):
+    """What the rows of a dataset look like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DUPLICATE_ROWS_FIELD_NUMBER: _builtins.int
+    DUPLICATE_EXAMPLES_FIELD_NUMBER: _builtins.int
+    BYTES_MIN_FIELD_NUMBER: _builtins.int
+    BYTES_MEDIAN_FIELD_NUMBER: _builtins.int
+    BYTES_P95_FIELD_NUMBER: _builtins.int
+    BYTES_MAX_FIELD_NUMBER: _builtins.int
+    kind: Global___RowKind.ValueType
+    """What they are."""
+    duplicate_rows: _builtins.int
+    """Rows that occur before; training leaves them out unless told otherwise."""
+    bytes_min: _builtins.int
+    """Length of the shortest row, in bytes of text."""
+    bytes_median: _builtins.int
+    """Length that half of the rows do not exceed."""
+    bytes_p95: _builtins.int
+    """Length that 95 % of the rows do not exceed."""
+    bytes_max: _builtins.int
+    """Length of the longest row."""
+    @_builtins.property
+    def duplicate_examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The numbers of some of them, from 1; at most 20."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___RowKind.ValueType = ...,
+        duplicate_rows: _builtins.int = ...,
+        duplicate_examples: _abc.Iterable[_builtins.int] | None = ...,
+        bytes_min: _builtins.int = ...,
+        bytes_median: _builtins.int = ...,
+        bytes_p95: _builtins.int = ...,
+        bytes_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_max", b"bytes_max", "bytes_median", b"bytes_median", "bytes_min", b"bytes_min", "bytes_p95", b"bytes_p95", "duplicate_examples", b"duplicate_examples", "duplicate_rows", b"duplicate_rows", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowStatistics: _TypeAlias = RowStatistics  # noqa: Y015
+
+@_typing.final
 class Dataset(_message.Message):
     """Text to train on. Its content never changes."""
 
@@ -82,6 +174,7 @@ class Dataset(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
     FILENAME_FIELD_NUMBER: _builtins.int
+    ROW_STATISTICS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/datasets/{dataset}`."""
     uid: _builtins.str
@@ -110,6 +203,10 @@ class Dataset(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
 
+    @_builtins.property
+    def row_statistics(self) -> Global___RowStatistics:
+        """For JSONL and Parquet: what the rows look like."""
+
     def __init__(
         self,
         *,
@@ -125,10 +222,11 @@ class Dataset(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         creator: _builtins.str = ...,
         filename: _builtins.str = ...,
+        row_statistics: Global___RowStatistics | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "split", b"split"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "row_statistics", b"row_statistics", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "create_time", b"create_time", "creator", b"creator", "filename", b"filename", "format", b"format", "name", b"name", "rows", b"rows", "sha256", b"sha256", "size_bytes", b"size_bytes", "split", b"split", "state", b"state", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["characters", b"characters", "create_time", b"create_time", "creator", b"creator", "filename", b"filename", "format", b"format", "name", b"name", "row_statistics", b"row_statistics", "rows", b"rows", "sha256", b"sha256", "size_bytes", b"size_bytes", "split", b"split", "state", b"state", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -109,8 +109,8 @@ class DatasetsServicer(object):
     def FinishUpload(self, request, context):
         """Checks the bytes and makes the dataset. Repeating it returns the same dataset. Errors: FAILED_PRECONDITION if bytes
         are missing (upload the rest), HASH_MISMATCH, INVALID_DATA for text that is blank, binary, not UTF-8 or begins with a
-        byte order mark, with the byte (counted from 0) and the row (from 1). After INVALID_DATA or HASH_MISMATCH nothing of
-        the upload is kept.
+        byte order mark, with the byte (counted from 0) and the row (from 1); for rows that are not what they should be, each
+        with its number and field, up to 100. After INVALID_DATA or HASH_MISMATCH nothing of the upload is kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,8 +51,8 @@ class DatasetsStub:
     FinishUpload: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.FinishUploadRequest, _datasets_pb2.Dataset]
     """Checks the bytes and makes the dataset. Repeating it returns the same dataset. Errors: FAILED_PRECONDITION if bytes
     are missing (upload the rest), HASH_MISMATCH, INVALID_DATA for text that is blank, binary, not UTF-8 or begins with a
-    byte order mark, with the byte (counted from 0) and the row (from 1). After INVALID_DATA or HASH_MISMATCH nothing of
-    the upload is kept.
+    byte order mark, with the byte (counted from 0) and the row (from 1); for rows that are not what they should be, each
+    with its number and field, up to 100. After INVALID_DATA or HASH_MISMATCH nothing of the upload is kept.
     """
     GetDataset: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.GetDatasetRequest, _datasets_pb2.Dataset]
     """Returns one dataset."""
@@ -86,8 +86,8 @@ class DatasetsAsyncStub(DatasetsStub):
     FinishUpload: _aio.UnaryUnaryMultiCallable[_datasets_pb2.FinishUploadRequest, _datasets_pb2.Dataset]  # type: ignore[assignment]
     """Checks the bytes and makes the dataset. Repeating it returns the same dataset. Errors: FAILED_PRECONDITION if bytes
     are missing (upload the rest), HASH_MISMATCH, INVALID_DATA for text that is blank, binary, not UTF-8 or begins with a
-    byte order mark, with the byte (counted from 0) and the row (from 1). After INVALID_DATA or HASH_MISMATCH nothing of
-    the upload is kept.
+    byte order mark, with the byte (counted from 0) and the row (from 1); for rows that are not what they should be, each
+    with its number and field, up to 100. After INVALID_DATA or HASH_MISMATCH nothing of the upload is kept.
     """
     GetDataset: _aio.UnaryUnaryMultiCallable[_datasets_pb2.GetDatasetRequest, _datasets_pb2.Dataset]  # type: ignore[assignment]
     """Returns one dataset."""
@@ -142,8 +142,8 @@ class DatasetsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_datasets_pb2.Dataset, _abc.Awaitable[_datasets_pb2.Dataset]]:
         """Checks the bytes and makes the dataset. Repeating it returns the same dataset. Errors: FAILED_PRECONDITION if bytes
         are missing (upload the rest), HASH_MISMATCH, INVALID_DATA for text that is blank, binary, not UTF-8 or begins with a
-        byte order mark, with the byte (counted from 0) and the row (from 1). After INVALID_DATA or HASH_MISMATCH nothing of
-        the upload is kept.
+        byte order mark, with the byte (counted from 0) and the row (from 1); for rows that are not what they should be, each
+        with its number and field, up to 100. After INVALID_DATA or HASH_MISMATCH nothing of the upload is kept.
         """
 
     @_abc_1.abstractmethod

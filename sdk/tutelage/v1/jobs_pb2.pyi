@@ -99,8 +99,8 @@ class _FailureReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Failure
     FAILURE_REASON_INTERRUPTED_TOO_OFTEN: _FailureReason.ValueType  # 3
     """The trainer was interrupted more often than the budget of interruptions allows."""
     FAILURE_REASON_DIVERGED: _FailureReason.ValueType  # 4
-    """The loss or its gradient stayed infinite or not a number, and leaving out steps did not help; or the model of
-    the last step predicts nothing any more. Going back to an earlier checkpoint is not tried.
+    """The loss or its gradient stayed infinite or not a number, and neither leaving out steps nor going back to an
+    earlier checkpoint helped; or the model of the last step predicts nothing any more.
     """
     FAILURE_REASON_OUT_OF_MEMORY: _FailureReason.ValueType  # 5
     """The model does not fit into the memory of the device."""
@@ -127,8 +127,8 @@ FAILURE_REASON_NO_PROGRESS: FailureReason.ValueType  # 2
 FAILURE_REASON_INTERRUPTED_TOO_OFTEN: FailureReason.ValueType  # 3
 """The trainer was interrupted more often than the budget of interruptions allows."""
 FAILURE_REASON_DIVERGED: FailureReason.ValueType  # 4
-"""The loss or its gradient stayed infinite or not a number, and leaving out steps did not help; or the model of
-the last step predicts nothing any more. Going back to an earlier checkpoint is not tried.
+"""The loss or its gradient stayed infinite or not a number, and neither leaving out steps nor going back to an
+earlier checkpoint helped; or the model of the last step predicts nothing any more.
 """
 FAILURE_REASON_OUT_OF_MEMORY: FailureReason.ValueType  # 5
 """The model does not fit into the memory of the device."""
@@ -329,6 +329,10 @@ class Job(_message.Message):
     UID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     TRAIN_FIELD_NUMBER: _builtins.int
+    FINE_TUNE_FIELD_NUMBER: _builtins.int
+    IMPORT_MODEL_FIELD_NUMBER: _builtins.int
+    EXPORT_MODEL_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
@@ -343,6 +347,7 @@ class Job(_message.Message):
     RETRY_TIME_FIELD_NUMBER: _builtins.int
     PAUSING_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/jobs/{job}`."""
     uid: _builtins.str
@@ -362,6 +367,22 @@ class Job(_message.Message):
     @_builtins.property
     def train(self) -> _training_pb2.TrainSpec:
         """Pretraining."""
+
+    @_builtins.property
+    def fine_tune(self) -> _training_pb2.FineTuneSpec:
+        """Training that goes on from a model."""
+
+    @_builtins.property
+    def import_model(self) -> _training_pb2.ImportModelSpec:
+        """Bringing a model from elsewhere."""
+
+    @_builtins.property
+    def export_model(self) -> _training_pb2.ExportModelSpec:
+        """Writing a model in a form that others read."""
+
+    @_builtins.property
+    def verify(self) -> _training_pb2.VerifySpec:
+        """Computing steps again."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -399,6 +420,10 @@ class Job(_message.Message):
     def retry_time(self) -> _timestamp_pb2.Timestamp:
         """When a waiting job may next be claimed, in BACKOFF."""
 
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """What it has taken so far, to be held against the forecast."""
+
     def __init__(
         self,
         *,
@@ -406,6 +431,10 @@ class Job(_message.Message):
         uid: _builtins.str = ...,
         state: Global___JobState.ValueType = ...,
         train: _training_pb2.TrainSpec | None = ...,
+        fine_tune: _training_pb2.FineTuneSpec | None = ...,
+        import_model: _training_pb2.ImportModelSpec | None = ...,
+        export_model: _training_pb2.ExportModelSpec | None = ...,
+        verify: _training_pb2.VerifySpec | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
@@ -420,16 +449,50 @@ class Job(_message.Message):
         retry_time: _timestamp_pb2.Timestamp | None = ...,
         pausing: _builtins.bool = ...,
         creator: _builtins.str = ...,
+        usage: Global___Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "forecast", b"forecast", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "train", b"train", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "export_model", b"export_model", "failure", b"failure", "fine_tune", b"fine_tune", "forecast", b"forecast", "import_model", b"import_model", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "train", b"train", "update_time", b"update_time", "usage", b"usage", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "forecast", b"forecast", "labels", b"labels", "model_version", b"model_version", "name", b"name", "pausing", b"pausing", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "state", b"state", "train", b"train", "uid", b"uid", "update_time", b"update_time", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "export_model", b"export_model", "failure", b"failure", "fine_tune", b"fine_tune", "forecast", b"forecast", "import_model", b"import_model", "labels", b"labels", "model_version", b"model_version", "name", b"name", "pausing", b"pausing", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "state", b"state", "train", b"train", "uid", b"uid", "update_time", b"update_time", "usage", b"usage", "verify", b"verify", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train"]  # noqa: Y015
+    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune", "import_model", "export_model", "verify"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """What a job has taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAINING_SECONDS_FIELD_NUMBER: _builtins.int
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    training_seconds: _builtins.float
+    """Seconds in steps, over all attempts; evaluations, checkpoints and start are not counted."""
+    peak_memory_bytes: _builtins.int
+    """Most memory that its trainer held at once, in bytes: of the device if that has its own, else of the process."""
+    def __init__(
+        self,
+        *,
+        training_seconds: _builtins.float | None = ...,
+        peak_memory_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_peak_memory_bytes", b"_peak_memory_bytes", "_training_seconds", b"_training_seconds", "peak_memory_bytes", b"peak_memory_bytes", "training_seconds", b"training_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_peak_memory_bytes", b"_peak_memory_bytes", "_training_seconds", b"_training_seconds", "peak_memory_bytes", b"peak_memory_bytes", "training_seconds", b"training_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__peak_memory_bytes: _TypeAlias = _typing.Literal["peak_memory_bytes"]  # noqa: Y015
+    _WhichOneofArgType__peak_memory_bytes: _TypeAlias = _typing.Literal["_peak_memory_bytes", b"_peak_memory_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__training_seconds: _TypeAlias = _typing.Literal["training_seconds"]  # noqa: Y015
+    _WhichOneofArgType__training_seconds: _TypeAlias = _typing.Literal["_training_seconds", b"_training_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_memory_bytes) -> _WhichOneofReturnType__peak_memory_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__training_seconds) -> _WhichOneofReturnType__training_seconds | None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class TrainRequest(_message.Message):
@@ -498,6 +561,341 @@ class TrainRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrainRequest: _TypeAlias = TrainRequest  # noqa: Y015
+
+@_typing.final
+class FineTuneRequest(_message.Message):
+    """Asks to fine-tune a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`, or `projects/-` for the project of the caller's key."""
+    job_id: _builtins.str
+    """The last part of the job's name. Default: made by the service."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe; remembered for as long as the job exists."""
+    validate_only: _builtins.bool
+    """Check everything, store nothing, and answer with a forecast."""
+    @_builtins.property
+    def spec(self) -> _training_pb2.FineTuneSpec:
+        """What to train."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        spec: _training_pb2.FineTuneSpec | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "labels", b"labels", "parent", b"parent", "request_id", b"request_id", "spec", b"spec", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FineTuneRequest: _TypeAlias = FineTuneRequest  # noqa: Y015
+
+@_typing.final
+class VerifyJobRequest(_message.Message):
+    """Asks to compute steps again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FIRST_STEP_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/jobs/{job}`."""
+    first_step: _builtins.int
+    """First step to compute again. Default: the one after the oldest checkpoint that is left."""
+    steps: _builtins.int
+    """How many steps to compute; 1 to 100,000. Default 10, or all there are."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        first_step: _builtins.int | None = ...,
+        steps: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_step", b"_first_step", "_steps", b"_steps", "first_step", b"first_step", "steps", b"steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_step", b"_first_step", "_steps", b"_steps", "first_step", b"first_step", "name", b"name", "request_id", b"request_id", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_step: _TypeAlias = _typing.Literal["first_step"]  # noqa: Y015
+    _WhichOneofArgType__first_step: _TypeAlias = _typing.Literal["_first_step", b"_first_step"]  # noqa: Y015
+    _WhichOneofReturnType__steps: _TypeAlias = _typing.Literal["steps"]  # noqa: Y015
+    _WhichOneofArgType__steps: _TypeAlias = _typing.Literal["_steps", b"_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_step) -> _WhichOneofReturnType__first_step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
+
+Global___VerifyJobRequest: _TypeAlias = VerifyJobRequest  # noqa: Y015
+
+@_typing.final
+class GetReceiptRequest(_message.Message):
+    """Asks for a receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/jobs/{job}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceiptRequest: _TypeAlias = GetReceiptRequest  # noqa: Y015
+
+@_typing.final
+class Receipt(_message.Message):
+    """What a run can be held to. Two runs with the same seed, data, versions, precision and threads have the same chains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    JOB_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    DATASET_SHA256S_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    DATA_CHAIN_FIELD_NUMBER: _builtins.int
+    LOSS_CHAIN_FIELD_NUMBER: _builtins.int
+    MANIFEST_SHA256_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """The job."""
+    seed: _builtins.int
+    """Seed of weights and data order."""
+    step: _builtins.int
+    """Last recorded step."""
+    lineage: _builtins.int
+    """Number of the line of steps; above 1 after a rollback."""
+    data_chain: _builtins.str
+    """Chain of hashes over which samples each step trained on, up to `step`; hexadecimal."""
+    loss_chain: _builtins.str
+    """Chain of hashes over the loss and gradient norm of each step, up to `step`; hexadecimal."""
+    manifest_sha256: _builtins.str
+    """SHA-256 of the manifest of the published weights, once there are any; hexadecimal."""
+    @_builtins.property
+    def dataset_sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SHA-256 of each dataset, in the order of the specification; hexadecimal."""
+
+    @_builtins.property
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What computed it: versions, device, precision, threads, by name."""
+
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        dataset_sha256s: _abc.Iterable[_builtins.str] | None = ...,
+        environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        step: _builtins.int = ...,
+        lineage: _builtins.int = ...,
+        data_chain: _builtins.str = ...,
+        loss_chain: _builtins.str = ...,
+        manifest_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_chain", b"data_chain", "dataset_sha256s", b"dataset_sha256s", "environment", b"environment", "job", b"job", "lineage", b"lineage", "loss_chain", b"loss_chain", "manifest_sha256", b"manifest_sha256", "seed", b"seed", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class ListJobFilesRequest(_message.Message):
+    """Asks which files a job has made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/jobs/{job}`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobFilesRequest: _TypeAlias = ListJobFilesRequest  # noqa: Y015
+
+@_typing.final
+class ListJobFilesResponse(_message.Message):
+    """The files of a job; few, so there are no pages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobFile]:
+        """The files, by name. Empty until the job is complete."""
+
+    def __init__(
+        self,
+        *,
+        files: _abc.Iterable[Global___JobFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobFilesResponse: _TypeAlias = ListJobFilesResponse  # noqa: Y015
+
+@_typing.final
+class JobFile(_message.Message):
+    """A file that a job has made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILENAME_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    filename: _builtins.str
+    """Its name, such as `model.safetensors`."""
+    size_bytes: _builtins.int
+    """Its size in bytes."""
+    sha256: _builtins.str
+    """SHA-256 of its bytes, hexadecimal."""
+    def __init__(
+        self,
+        *,
+        filename: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filename", b"filename", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobFile: _TypeAlias = JobFile  # noqa: Y015
+
+@_typing.final
+class ReadJobFileRequest(_message.Message):
+    """Asks for the bytes of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FILENAME_FIELD_NUMBER: _builtins.int
+    OFFSET_BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/jobs/{job}`."""
+    filename: _builtins.str
+    """The file, as ListJobFiles names it."""
+    offset_bytes: _builtins.int
+    """Where to begin."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        filename: _builtins.str = ...,
+        offset_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filename", b"filename", "name", b"name", "offset_bytes", b"offset_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadJobFileRequest: _TypeAlias = ReadJobFileRequest  # noqa: Y015
+
+@_typing.final
+class ReadJobFileResponse(_message.Message):
+    """Some bytes of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """At most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadJobFileResponse: _TypeAlias = ReadJobFileResponse  # noqa: Y015
 
 @_typing.final
 class GetJobRequest(_message.Message):
@@ -707,6 +1105,8 @@ class JobEvent(_message.Message):
     SAMPLE_DRAWN_FIELD_NUMBER: _builtins.int
     CHECKPOINT_COMMITTED_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    ROWS_BLAMED_FIELD_NUMBER: _builtins.int
+    ROLLED_BACK_FIELD_NUMBER: _builtins.int
     cursor: _builtins.int
     """Its place in the job's history: 1, 2, 3 and so on without a gap. 0 for a sign of life."""
     epoch: _builtins.int
@@ -735,6 +1135,14 @@ class JobEvent(_message.Message):
     def note(self) -> Global___Note:
         """Something worth knowing, in words."""
 
+    @_builtins.property
+    def rows_blamed(self) -> Global___RowsBlamed:
+        """The rows with the largest loss since the last such event."""
+
+    @_builtins.property
+    def rolled_back(self) -> Global___RolledBack:
+        """Training went back to an earlier step: later metrics of these steps replace the earlier ones."""
+
     def __init__(
         self,
         *,
@@ -746,12 +1154,14 @@ class JobEvent(_message.Message):
         sample_drawn: Global___SampleDrawn | None = ...,
         checkpoint_committed: Global___CheckpointCommitted | None = ...,
         note: Global___Note | None = ...,
+        rows_blamed: Global___RowsBlamed | None = ...,
+        rolled_back: Global___RolledBack | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_committed", b"checkpoint_committed", "event", b"event", "metric_logged", b"metric_logged", "note", b"note", "sample_drawn", b"sample_drawn", "state_changed", b"state_changed", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_committed", b"checkpoint_committed", "event", b"event", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "state_changed", b"state_changed", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_committed", b"checkpoint_committed", "cursor", b"cursor", "epoch", b"epoch", "event", b"event", "metric_logged", b"metric_logged", "note", b"note", "sample_drawn", b"sample_drawn", "state_changed", b"state_changed", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_committed", b"checkpoint_committed", "cursor", b"cursor", "epoch", b"epoch", "event", b"event", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "state_changed", b"state_changed", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["state_changed", "metric_logged", "sample_drawn", "checkpoint_committed", "note"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["state_changed", "metric_logged", "sample_drawn", "checkpoint_committed", "note", "rows_blamed", "rolled_back"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -822,8 +1232,14 @@ class MetricLogged(_message.Message):
 
     STEP_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    DATA_CHAIN_FIELD_NUMBER: _builtins.int
+    LOSS_CHAIN_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """The step, from 1."""
+    data_chain: _builtins.str
+    """Chain of hashes over which samples the steps up to this one trained on; 32 hexadecimal digits."""
+    loss_chain: _builtins.str
+    """Chain of hashes over loss and gradient norm of the steps up to this one; 32 hexadecimal digits."""
     @_builtins.property
     def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Values by key: `train/loss` and `eval/loss` in nats per token, `train/lr`, `train/grad_norm`, `train/tokens` (so
@@ -835,14 +1251,120 @@ class MetricLogged(_message.Message):
         *,
         step: _builtins.int = ...,
         values: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        data_chain: _builtins.str = ...,
+        loss_chain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["step", b"step", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_chain", b"data_chain", "loss_chain", b"loss_chain", "step", b"step", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MetricLogged: _TypeAlias = MetricLogged  # noqa: Y015
+
+@_typing.final
+class RowsBlamed(_message.Message):
+    """The rows that the model finds hardest: often damaged, foreign or wrong."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """After which step."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlamedRow]:
+        """At most 20, the hardest first."""
+
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        rows: _abc.Iterable[Global___BlamedRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowsBlamed: _TypeAlias = RowsBlamed  # noqa: Y015
+
+@_typing.final
+class BlamedRow(_message.Message):
+    """A row, or a window of a plain text, with a large loss."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    ROW_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    EXCERPT_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The step that trained on it."""
+    dataset: _builtins.str
+    """The dataset, `projects/{project}/datasets/{dataset}`."""
+    row: _builtins.int
+    """Its number in the training part, from 1; 0 for plain text."""
+    token: _builtins.int
+    """For plain text: the token at which the window begins, from 0."""
+    loss: _builtins.float
+    """Mean loss, in nats per token."""
+    excerpt: _builtins.str
+    """Its beginning; at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        dataset: _builtins.str = ...,
+        row: _builtins.int = ...,
+        token: _builtins.int = ...,
+        loss: _builtins.float = ...,
+        excerpt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "excerpt", b"excerpt", "loss", b"loss", "row", b"row", "step", b"step", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlamedRow: _TypeAlias = BlamedRow  # noqa: Y015
+
+@_typing.final
+class RolledBack(_message.Message):
+    """Training went back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_STEP_FIELD_NUMBER: _builtins.int
+    TO_STEP_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    from_step: _builtins.int
+    """The last step that is thrown away."""
+    to_step: _builtins.int
+    """The step of the checkpoint that training goes on from."""
+    message: _builtins.str
+    """Why, in words."""
+    lineage: _builtins.int
+    """Number of the new line of steps."""
+    def __init__(
+        self,
+        *,
+        from_step: _builtins.int = ...,
+        to_step: _builtins.int = ...,
+        message: _builtins.str = ...,
+        lineage: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_step", b"from_step", "lineage", b"lineage", "message", b"message", "to_step", b"to_step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolledBack: _TypeAlias = RolledBack  # noqa: Y015
 
 @_typing.final
 class SampleDrawn(_message.Message):

@@ -40,6 +40,31 @@ class JobsStub(object):
                 request_serializer=tutelage_dot_v1_dot_jobs__pb2.TrainRequest.SerializeToString,
                 response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.FineTune = channel.unary_unary(
+                '/tutelage.v1.Jobs/FineTune',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.FineTuneRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.VerifyJob = channel.unary_unary(
+                '/tutelage.v1.Jobs/VerifyJob',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.VerifyJobRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/tutelage.v1.Jobs/GetReceipt',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Receipt.FromString,
+                _registered_method=True)
+        self.ListJobFiles = channel.unary_unary(
+                '/tutelage.v1.Jobs/ListJobFiles',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.ListJobFilesRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.ListJobFilesResponse.FromString,
+                _registered_method=True)
+        self.ReadJobFile = channel.unary_stream(
+                '/tutelage.v1.Jobs/ReadJobFile',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.ReadJobFileRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.ReadJobFileResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/tutelage.v1.Jobs/GetJob',
                 request_serializer=tutelage_dot_v1_dot_jobs__pb2.GetJobRequest.SerializeToString,
@@ -104,6 +129,48 @@ class JobsServicer(object):
         specification and a forecast. Repeating a call with the same `request_id` returns the first job; the same id with
         another body is refused (REQUEST_ID_REUSED). Errors: INVALID_ARGUMENT with each wrong field, NOT_FOUND for the
         dataset, ALREADY_EXISTS for `job_id`, RESOURCE_EXHAUSTED when too many jobs wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FineTune(self, request, context):
+        """Trains a model further on rows of one's own: all its weights, or low-rank adapters.
+
+        Manners and errors are those of Train; NOT_FOUND also for the base.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyJob(self, request, context):
+        """Computes some steps of a job again and compares them with what was recorded, bit for bit.
+
+        The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
+        and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
+        the job has no checkpoint to begin at or has not recorded those steps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReceipt(self, request, context):
+        """Returns what a run can be held to: seeds, hashes and versions. Errors: FAILED_PRECONDITION before its first step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobFiles(self, request, context):
+        """Lists the files that a job has made: the weights of a model, an export, a report.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadJobFile(self, request, context):
+        """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
+        NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +263,31 @@ def add_JobsServicer_to_server(servicer, server):
                     request_deserializer=tutelage_dot_v1_dot_jobs__pb2.TrainRequest.FromString,
                     response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
             ),
+            'FineTune': grpc.unary_unary_rpc_method_handler(
+                    servicer.FineTune,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.FineTuneRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'VerifyJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyJob,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.VerifyJobRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.GetReceiptRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Receipt.SerializeToString,
+            ),
+            'ListJobFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobFiles,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.ListJobFilesRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.ListJobFilesResponse.SerializeToString,
+            ),
+            'ReadJobFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadJobFile,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.ReadJobFileRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.ReadJobFileResponse.SerializeToString,
+            ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
                     request_deserializer=tutelage_dot_v1_dot_jobs__pb2.GetJobRequest.FromString,
@@ -275,6 +367,141 @@ class Jobs(object):
             '/tutelage.v1.Jobs/Train',
             tutelage_dot_v1_dot_jobs__pb2.TrainRequest.SerializeToString,
             tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FineTune(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/FineTune',
+            tutelage_dot_v1_dot_jobs__pb2.FineTuneRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/VerifyJob',
+            tutelage_dot_v1_dot_jobs__pb2.VerifyJobRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/GetReceipt',
+            tutelage_dot_v1_dot_jobs__pb2.GetReceiptRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Receipt.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/ListJobFiles',
+            tutelage_dot_v1_dot_jobs__pb2.ListJobFilesRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.ListJobFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadJobFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tutelage.v1.Jobs/ReadJobFile',
+            tutelage_dot_v1_dot_jobs__pb2.ReadJobFileRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.ReadJobFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

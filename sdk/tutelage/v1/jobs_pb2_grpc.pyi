@@ -49,6 +49,26 @@ class JobsStub:
     another body is refused (REQUEST_ID_REUSED). Errors: INVALID_ARGUMENT with each wrong field, NOT_FOUND for the
     dataset, ALREADY_EXISTS for `job_id`, RESOURCE_EXHAUSTED when too many jobs wait.
     """
+    FineTune: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.FineTuneRequest, _jobs_pb2.Job]
+    """Trains a model further on rows of one's own: all its weights, or low-rank adapters.
+
+    Manners and errors are those of Train; NOT_FOUND also for the base.
+    """
+    VerifyJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.VerifyJobRequest, _jobs_pb2.Job]
+    """Computes some steps of a job again and compares them with what was recorded, bit for bit.
+
+    The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
+    and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
+    the job has no checkpoint to begin at or has not recorded those steps.
+    """
+    GetReceipt: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetReceiptRequest, _jobs_pb2.Receipt]
+    """Returns what a run can be held to: seeds, hashes and versions. Errors: FAILED_PRECONDITION before its first step."""
+    ListJobFiles: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobFilesRequest, _jobs_pb2.ListJobFilesResponse]
+    """Lists the files that a job has made: the weights of a model, an export, a report."""
+    ReadJobFile: _grpc.UnaryStreamMultiCallable[_jobs_pb2.ReadJobFileRequest, _jobs_pb2.ReadJobFileResponse]
+    """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
+    NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
+    """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     """Returns one job."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
@@ -96,6 +116,26 @@ class JobsAsyncStub(JobsStub):
     specification and a forecast. Repeating a call with the same `request_id` returns the first job; the same id with
     another body is refused (REQUEST_ID_REUSED). Errors: INVALID_ARGUMENT with each wrong field, NOT_FOUND for the
     dataset, ALREADY_EXISTS for `job_id`, RESOURCE_EXHAUSTED when too many jobs wait.
+    """
+    FineTune: _aio.UnaryUnaryMultiCallable[_jobs_pb2.FineTuneRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Trains a model further on rows of one's own: all its weights, or low-rank adapters.
+
+    Manners and errors are those of Train; NOT_FOUND also for the base.
+    """
+    VerifyJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.VerifyJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Computes some steps of a job again and compares them with what was recorded, bit for bit.
+
+    The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
+    and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
+    the job has no checkpoint to begin at or has not recorded those steps.
+    """
+    GetReceipt: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetReceiptRequest, _jobs_pb2.Receipt]  # type: ignore[assignment]
+    """Returns what a run can be held to: seeds, hashes and versions. Errors: FAILED_PRECONDITION before its first step."""
+    ListJobFiles: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobFilesRequest, _jobs_pb2.ListJobFilesResponse]  # type: ignore[assignment]
+    """Lists the files that a job has made: the weights of a model, an export, a report."""
+    ReadJobFile: _aio.UnaryStreamMultiCallable[_jobs_pb2.ReadJobFileRequest, _jobs_pb2.ReadJobFileResponse]  # type: ignore[assignment]
+    """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
+    NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Returns one job."""
@@ -147,6 +187,56 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         specification and a forecast. Repeating a call with the same `request_id` returns the first job; the same id with
         another body is refused (REQUEST_ID_REUSED). Errors: INVALID_ARGUMENT with each wrong field, NOT_FOUND for the
         dataset, ALREADY_EXISTS for `job_id`, RESOURCE_EXHAUSTED when too many jobs wait.
+        """
+
+    @_abc_1.abstractmethod
+    def FineTune(
+        self,
+        request: _jobs_pb2.FineTuneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Trains a model further on rows of one's own: all its weights, or low-rank adapters.
+
+        Manners and errors are those of Train; NOT_FOUND also for the base.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyJob(
+        self,
+        request: _jobs_pb2.VerifyJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Computes some steps of a job again and compares them with what was recorded, bit for bit.
+
+        The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
+        and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
+        the job has no checkpoint to begin at or has not recorded those steps.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReceipt(
+        self,
+        request: _jobs_pb2.GetReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Receipt, _abc.Awaitable[_jobs_pb2.Receipt]]:
+        """Returns what a run can be held to: seeds, hashes and versions. Errors: FAILED_PRECONDITION before its first step."""
+
+    @_abc_1.abstractmethod
+    def ListJobFiles(
+        self,
+        request: _jobs_pb2.ListJobFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.ListJobFilesResponse, _abc.Awaitable[_jobs_pb2.ListJobFilesResponse]]:
+        """Lists the files that a job has made: the weights of a model, an export, a report."""
+
+    @_abc_1.abstractmethod
+    def ReadJobFile(
+        self,
+        request: _jobs_pb2.ReadJobFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_jobs_pb2.ReadJobFileResponse], _abc.AsyncIterator[_jobs_pb2.ReadJobFileResponse]]:
+        """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
+        NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
         """
 
     @_abc_1.abstractmethod

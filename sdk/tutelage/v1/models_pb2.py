@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tutelage.v1 import jobs_pb2 as tutelage_dot_v1_dot_jobs__pb2
 from tutelage.v1 import options_pb2 as tutelage_dot_v1_dot_options__pb2
 from tutelage.v1 import training_pb2 as tutelage_dot_v1_dot_training__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tutelage/v1/models.proto\x12\x0btutelage.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19tutelage/v1/options.proto\x1a\x1atutelage/v1/training.proto\"\xed\x01\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\x0elatest_version\x18\x05 \x01(\x0b\x32\x19.tutelage.v1.ModelVersionB\x04\xe2\x41\x01\x03\x12\x16\n\x08versions\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\xeb\x03\n\x0cModelVersion\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x11\n\x03job\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\x05train\x18\x06 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecB\x04\xe2\x41\x01\x03\x12\x18\n\nparameters\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05steps\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\"\n\x0fvalidation_loss\x18\t \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12+\n\x18validation_bits_per_byte\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x18\n\nsize_bytes\x18\x0b \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1d\n\x0fmanifest_sha256\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x64\x61taset_sha256\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x1e\n\x10software_version\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x42\x12\n\x10_validation_lossB\x1b\n\x19_validation_bits_per_byte\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x11ListModelsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.tutelage.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x16GetModelVersionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"c\n\x18ListModelVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x19ListModelVersionsResponse\x12\x31\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x19.tutelage.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9c\x03\n\x06Models\x12P\n\x08GetModel\x12\x1c.tutelage.v1.GetModelRequest\x1a\x12.tutelage.v1.Model\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.read\x12\x61\n\nListModels\x12\x1e.tutelage.v1.ListModelsRequest\x1a\x1f.tutelage.v1.ListModelsResponse\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.read\x12\x65\n\x0fGetModelVersion\x12#.tutelage.v1.GetModelVersionRequest\x1a\x19.tutelage.v1.ModelVersion\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.read\x12v\n\x11ListModelVersions\x12%.tutelage.v1.ListModelVersionsRequest\x1a&.tutelage.v1.ListModelVersionsResponse\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18tutelage/v1/models.proto\x12\x0btutelage.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tutelage/v1/jobs.proto\x1a\x19tutelage/v1/options.proto\x1a\x1atutelage/v1/training.proto\"\xed\x01\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\x0elatest_version\x18\x05 \x01(\x0b\x32\x19.tutelage.v1.ModelVersionB\x04\xe2\x41\x01\x03\x12\x16\n\x08versions\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\xf7\x04\n\x0cModelVersion\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x11\n\x03job\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\x05train\x18\x06 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecB\x04\xe2\x41\x01\x03\x12\x18\n\nparameters\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05steps\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\"\n\x0fvalidation_loss\x18\t \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12+\n\x18validation_bits_per_byte\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x18\n\nsize_bytes\x18\x0b \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1d\n\x0fmanifest_sha256\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x64\x61taset_sha256\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x1e\n\x10software_version\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x12\x32\n\tfine_tune\x18\x0f \x01(\x0b\x32\x19.tutelage.v1.FineTuneSpecB\x04\xe2\x41\x01\x03\x12\x38\n\x0cimport_model\x18\x10 \x01(\x0b\x32\x1c.tutelage.v1.ImportModelSpecB\x04\xe2\x41\x01\x03\x12\x1c\n\x0eparent_version\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03\x42\x12\n\x10_validation_lossB\x1b\n\x19_validation_bits_per_byte\"\xe8\x01\n\x12ImportModelRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.tutelage.v1.ImportModelSpecB\x04\xe2\x41\x01\x02\x12\x41\n\x06labels\x18\x03 \x03(\x0b\x32+.tutelage.v1.ImportModelRequest.LabelsEntryB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe8\x01\n\x12\x45xportModelRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.tutelage.v1.ExportModelSpecB\x04\xe2\x41\x01\x02\x12\x41\n\x06labels\x18\x03 \x03(\x0b\x32+.tutelage.v1.ExportModelRequest.LabelsEntryB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x11ListModelsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.tutelage.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x16GetModelVersionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"c\n\x18ListModelVersionsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x19ListModelVersionsResponse\x12\x31\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x19.tutelage.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xc2\x04\n\x06Models\x12Q\n\x0bImportModel\x12\x1f.tutelage.v1.ImportModelRequest\x1a\x10.tutelage.v1.Job\"\x0f\xaa\xbb\x18\x0bjobs.create\x12Q\n\x0b\x45xportModel\x12\x1f.tutelage.v1.ExportModelRequest\x1a\x10.tutelage.v1.Job\"\x0f\xaa\xbb\x18\x0bjobs.create\x12P\n\x08GetModel\x12\x1c.tutelage.v1.GetModelRequest\x1a\x12.tutelage.v1.Model\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.read\x12\x61\n\nListModels\x12\x1e.tutelage.v1.ListModelsRequest\x1a\x1f.tutelage.v1.ListModelsResponse\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.read\x12\x65\n\x0fGetModelVersion\x12#.tutelage.v1.GetModelVersionRequest\x1a\x19.tutelage.v1.ModelVersion\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.read\x12v\n\x11ListModelVersions\x12%.tutelage.v1.ListModelVersionsRequest\x1a&.tutelage.v1.ListModelVersionsResponse\"\x12\x90\x02\x01\xaa\xbb\x18\x0bmodels.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -75,6 +76,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELVERSION'].fields_by_name['dataset_sha256']._serialized_options = b'\342A\001\003'
   _globals['_MODELVERSION'].fields_by_name['software_version']._loaded_options = None
   _globals['_MODELVERSION'].fields_by_name['software_version']._serialized_options = b'\342A\001\003'
+  _globals['_MODELVERSION'].fields_by_name['fine_tune']._loaded_options = None
+  _globals['_MODELVERSION'].fields_by_name['fine_tune']._serialized_options = b'\342A\001\003'
+  _globals['_MODELVERSION'].fields_by_name['import_model']._loaded_options = None
+  _globals['_MODELVERSION'].fields_by_name['import_model']._serialized_options = b'\342A\001\003'
+  _globals['_MODELVERSION'].fields_by_name['parent_version']._loaded_options = None
+  _globals['_MODELVERSION'].fields_by_name['parent_version']._serialized_options = b'\342A\001\003'
+  _globals['_IMPORTMODELREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['spec']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['spec']._serialized_options = b'\342A\001\002'
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\001'
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMPORTMODELREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTMODELREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_EXPORTMODELREQUEST_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002'
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['spec']._loaded_options = None
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['spec']._serialized_options = b'\342A\001\002'
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_EXPORTMODELREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_GETMODELREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETMODELREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_LISTMODELSREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -91,6 +118,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELVERSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTMODELVERSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTMODELVERSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_MODELS'].methods_by_name['ImportModel']._loaded_options = None
+  _globals['_MODELS'].methods_by_name['ImportModel']._serialized_options = b'\252\273\030\013jobs.create'
+  _globals['_MODELS'].methods_by_name['ExportModel']._loaded_options = None
+  _globals['_MODELS'].methods_by_name['ExportModel']._serialized_options = b'\252\273\030\013jobs.create'
   _globals['_MODELS'].methods_by_name['GetModel']._loaded_options = None
   _globals['_MODELS'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\252\273\030\013models.read'
   _globals['_MODELS'].methods_by_name['ListModels']._loaded_options = None
@@ -99,22 +130,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELS'].methods_by_name['GetModelVersion']._serialized_options = b'\220\002\001\252\273\030\013models.read'
   _globals['_MODELS'].methods_by_name['ListModelVersions']._loaded_options = None
   _globals['_MODELS'].methods_by_name['ListModelVersions']._serialized_options = b'\220\002\001\252\273\030\013models.read'
-  _globals['_MODEL']._serialized_start=163
-  _globals['_MODEL']._serialized_end=400
-  _globals['_MODELVERSION']._serialized_start=403
-  _globals['_MODELVERSION']._serialized_end=894
-  _globals['_GETMODELREQUEST']._serialized_start=896
-  _globals['_GETMODELREQUEST']._serialized_end=933
-  _globals['_LISTMODELSREQUEST']._serialized_start=935
-  _globals['_LISTMODELSREQUEST']._serialized_end=1027
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1029
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1110
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1112
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1156
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1158
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1257
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1259
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1362
-  _globals['_MODELS']._serialized_start=1365
-  _globals['_MODELS']._serialized_end=1777
+  _globals['_MODEL']._serialized_start=187
+  _globals['_MODEL']._serialized_end=424
+  _globals['_MODELVERSION']._serialized_start=427
+  _globals['_MODELVERSION']._serialized_end=1058
+  _globals['_IMPORTMODELREQUEST']._serialized_start=1061
+  _globals['_IMPORTMODELREQUEST']._serialized_end=1293
+  _globals['_IMPORTMODELREQUEST_LABELSENTRY']._serialized_start=1248
+  _globals['_IMPORTMODELREQUEST_LABELSENTRY']._serialized_end=1293
+  _globals['_EXPORTMODELREQUEST']._serialized_start=1296
+  _globals['_EXPORTMODELREQUEST']._serialized_end=1528
+  _globals['_EXPORTMODELREQUEST_LABELSENTRY']._serialized_start=1248
+  _globals['_EXPORTMODELREQUEST_LABELSENTRY']._serialized_end=1293
+  _globals['_GETMODELREQUEST']._serialized_start=1530
+  _globals['_GETMODELREQUEST']._serialized_end=1567
+  _globals['_LISTMODELSREQUEST']._serialized_start=1569
+  _globals['_LISTMODELSREQUEST']._serialized_end=1661
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1663
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1744
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1746
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1790
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1792
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1891
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1893
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1996
+  _globals['_MODELS']._serialized_start=1999
+  _globals['_MODELS']._serialized_end=2577
 # @@protoc_insertion_point(module_scope)

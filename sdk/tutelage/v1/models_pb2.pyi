@@ -88,6 +88,9 @@ class ModelVersion(_message.Message):
     MANIFEST_SHA256_FIELD_NUMBER: _builtins.int
     DATASET_SHA256_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
+    FINE_TUNE_FIELD_NUMBER: _builtins.int
+    IMPORT_MODEL_FIELD_NUMBER: _builtins.int
+    PARENT_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/models/{model}/versions/{version}`, versions counting 1, 2, 3."""
     uid: _builtins.str
@@ -112,6 +115,8 @@ class ModelVersion(_message.Message):
     """SHA-256 of the dataset, hexadecimal."""
     software_version: _builtins.str
     """Version of the software that trained it."""
+    parent_version: _builtins.str
+    """The version that it was tuned from, `projects/{project}/models/{model}/versions/{version}`."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was published."""
@@ -119,6 +124,14 @@ class ModelVersion(_message.Message):
     @_builtins.property
     def train(self) -> _training_pb2.TrainSpec:
         """What it was trained with, every default filled in."""
+
+    @_builtins.property
+    def fine_tune(self) -> _training_pb2.FineTuneSpec:
+        """What it was tuned with, instead of `train`."""
+
+    @_builtins.property
+    def import_model(self) -> _training_pb2.ImportModelSpec:
+        """What it was imported from, instead of `train`."""
 
     def __init__(
         self,
@@ -137,10 +150,13 @@ class ModelVersion(_message.Message):
         manifest_sha256: _builtins.str = ...,
         dataset_sha256: _builtins.str = ...,
         software_version: _builtins.str = ...,
+        fine_tune: _training_pb2.FineTuneSpec | None = ...,
+        import_model: _training_pb2.ImportModelSpec | None = ...,
+        parent_version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "create_time", b"create_time", "train", b"train", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "create_time", b"create_time", "fine_tune", b"fine_tune", "import_model", b"import_model", "train", b"train", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "create_time", b"create_time", "dataset_sha256", b"dataset_sha256", "job", b"job", "manifest_sha256", b"manifest_sha256", "name", b"name", "parameters", b"parameters", "size_bytes", b"size_bytes", "software_version", b"software_version", "steps", b"steps", "train", b"train", "uid", b"uid", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "create_time", b"create_time", "dataset_sha256", b"dataset_sha256", "fine_tune", b"fine_tune", "import_model", b"import_model", "job", b"job", "manifest_sha256", b"manifest_sha256", "name", b"name", "parameters", b"parameters", "parent_version", b"parent_version", "size_bytes", b"size_bytes", "software_version", b"software_version", "steps", b"steps", "train", b"train", "uid", b"uid", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__validation_bits_per_byte: _TypeAlias = _typing.Literal["validation_bits_per_byte"]  # noqa: Y015
     _WhichOneofArgType__validation_bits_per_byte: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte"]  # noqa: Y015
@@ -152,6 +168,122 @@ class ModelVersion(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validation_loss) -> _WhichOneofReturnType__validation_loss | None: ...
 
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
+
+@_typing.final
+class ImportModelRequest(_message.Message):
+    """Asks to bring a model from elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`, or `projects/-`."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    @_builtins.property
+    def spec(self) -> _training_pb2.ImportModelSpec:
+        """What to bring."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        spec: _training_pb2.ImportModelSpec | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "parent", b"parent", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModelRequest: _TypeAlias = ImportModelRequest  # noqa: Y015
+
+@_typing.final
+class ExportModelRequest(_message.Message):
+    """Asks to write a model in a form that others read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`, or `projects/-`."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    @_builtins.property
+    def spec(self) -> _training_pb2.ExportModelSpec:
+        """What to write."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        spec: _training_pb2.ExportModelSpec | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "parent", b"parent", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportModelRequest: _TypeAlias = ExportModelRequest  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):

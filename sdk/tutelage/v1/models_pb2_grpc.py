@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from tutelage.v1 import jobs_pb2 as tutelage_dot_v1_dot_jobs__pb2
 from tutelage.v1 import models_pb2 as tutelage_dot_v1_dot_models__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -35,6 +36,16 @@ class ModelsStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.ImportModel = channel.unary_unary(
+                '/tutelage.v1.Models/ImportModel',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.ImportModelRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.ExportModel = channel.unary_unary(
+                '/tutelage.v1.Models/ExportModel',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.ExportModelRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/tutelage.v1.Models/GetModel',
                 request_serializer=tutelage_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
@@ -60,6 +71,23 @@ class ModelsStub(object):
 class ModelsServicer(object):
     """Lists models and their versions.
     """
+
+    def ImportModel(self, request, context):
+        """Brings a model from elsewhere: safetensors of the Llama, Qwen, Mistral or Gemma family with their config.json and
+        tokenizer.json, or a PEFT adapter. The answer is a job; when it succeeds the version is published. Errors: NOT_FOUND
+        for the dataset, FAILED_PRECONDITION if it does not hold model files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportModel(self, request, context):
+        """Writes a version in a form that others read. The answer is a job; when it succeeds `Jobs.ListJobFiles` and
+        `Jobs.ReadJobFile` return the files. Errors: NOT_FOUND for the model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
         """Returns one model.
@@ -92,6 +120,16 @@ class ModelsServicer(object):
 
 def add_ModelsServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ImportModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportModel,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.ImportModelRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'ExportModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportModel,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.ExportModelRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
                     request_deserializer=tutelage_dot_v1_dot_models__pb2.GetModelRequest.FromString,
@@ -123,6 +161,60 @@ def add_ModelsServicer_to_server(servicer, server):
 class Models(object):
     """Lists models and their versions.
     """
+
+    @staticmethod
+    def ImportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/ImportModel',
+            tutelage_dot_v1_dot_models__pb2.ImportModelRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/ExportModel',
+            tutelage_dot_v1_dot_models__pb2.ExportModelRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetModel(request,

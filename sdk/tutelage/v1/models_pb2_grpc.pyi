@@ -5,6 +5,7 @@ What jobs produce: models, each a series of versions that never change."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from tutelage.v1 import jobs_pb2 as _jobs_pb2
 from tutelage.v1 import models_pb2 as _models_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -33,6 +34,15 @@ class ModelsStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelsAsyncStub: ...
+    ImportModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.ImportModelRequest, _jobs_pb2.Job]
+    """Brings a model from elsewhere: safetensors of the Llama, Qwen, Mistral or Gemma family with their config.json and
+    tokenizer.json, or a PEFT adapter. The answer is a job; when it succeeds the version is published. Errors: NOT_FOUND
+    for the dataset, FAILED_PRECONDITION if it does not hold model files.
+    """
+    ExportModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.ExportModelRequest, _jobs_pb2.Job]
+    """Writes a version in a form that others read. The answer is a job; when it succeeds `Jobs.ListJobFiles` and
+    `Jobs.ReadJobFile` return the files. Errors: NOT_FOUND for the model.
+    """
     GetModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetModelRequest, _models_pb2.Model]
     """Returns one model."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]
@@ -47,6 +57,15 @@ class ModelsAsyncStub(ModelsStub):
     """Lists models and their versions."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ImportModel: _aio.UnaryUnaryMultiCallable[_models_pb2.ImportModelRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Brings a model from elsewhere: safetensors of the Llama, Qwen, Mistral or Gemma family with their config.json and
+    tokenizer.json, or a PEFT adapter. The answer is a job; when it succeeds the version is published. Errors: NOT_FOUND
+    for the dataset, FAILED_PRECONDITION if it does not hold model files.
+    """
+    ExportModel: _aio.UnaryUnaryMultiCallable[_models_pb2.ExportModelRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Writes a version in a form that others read. The answer is a job; when it succeeds `Jobs.ListJobFiles` and
+    `Jobs.ReadJobFile` return the files. Errors: NOT_FOUND for the model.
+    """
     GetModel: _aio.UnaryUnaryMultiCallable[_models_pb2.GetModelRequest, _models_pb2.Model]  # type: ignore[assignment]
     """Returns one model."""
     ListModels: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -58,6 +77,27 @@ class ModelsAsyncStub(ModelsStub):
 
 class ModelsServicer(metaclass=_abc_1.ABCMeta):
     """Lists models and their versions."""
+
+    @_abc_1.abstractmethod
+    def ImportModel(
+        self,
+        request: _models_pb2.ImportModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Brings a model from elsewhere: safetensors of the Llama, Qwen, Mistral or Gemma family with their config.json and
+        tokenizer.json, or a PEFT adapter. The answer is a job; when it succeeds the version is published. Errors: NOT_FOUND
+        for the dataset, FAILED_PRECONDITION if it does not hold model files.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportModel(
+        self,
+        request: _models_pb2.ExportModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Writes a version in a form that others read. The answer is a job; when it succeeds `Jobs.ListJobFiles` and
+        `Jobs.ReadJobFile` return the files. Errors: NOT_FOUND for the model.
+        """
 
     @_abc_1.abstractmethod
     def GetModel(

@@ -35,6 +35,10 @@ class _PrecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Precision.V
     """32-bit floats throughout."""
     PRECISION_BF16: _Precision.ValueType  # 2
     """bfloat16 autocast over fp32 weights."""
+    PRECISION_TF32: _Precision.ValueType  # 3
+    """fp32 with products rounded to TensorFloat-32; on GPUs only."""
+    PRECISION_FP16: _Precision.ValueType  # 4
+    """16-bit float autocast with a scaled loss; on GPUs only."""
 
 class Precision(_Precision, metaclass=_PrecisionEnumTypeWrapper):
     """The arithmetic of forward and backward passes. Weights and optimizer state are always fp32."""
@@ -45,6 +49,10 @@ PRECISION_FP32: Precision.ValueType  # 1
 """32-bit floats throughout."""
 PRECISION_BF16: Precision.ValueType  # 2
 """bfloat16 autocast over fp32 weights."""
+PRECISION_TF32: Precision.ValueType  # 3
+"""fp32 with products rounded to TensorFloat-32; on GPUs only."""
+PRECISION_FP16: Precision.ValueType  # 4
+"""16-bit float autocast with a scaled loss; on GPUs only."""
 Global___Precision: _TypeAlias = Precision  # noqa: Y015
 
 class _TokenizerKind:
@@ -59,6 +67,8 @@ class _TokenizerKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tokeniz
     """One token for each byte of UTF-8: 256 tokens and one end-of-text."""
     TOKENIZER_KIND_BPE: _TokenizerKind.ValueType  # 2
     """Byte-pair encoding trained on the training part of the dataset."""
+    TOKENIZER_KIND_FILE: _TokenizerKind.ValueType  # 3
+    """A `tokenizer.json` of Hugging Face, uploaded as a dataset of format DATASET_FORMAT_TOKENIZER."""
 
 class TokenizerKind(_TokenizerKind, metaclass=_TokenizerKindEnumTypeWrapper):
     """How text becomes tokens."""
@@ -69,7 +79,161 @@ TOKENIZER_KIND_BYTES: TokenizerKind.ValueType  # 1
 """One token for each byte of UTF-8: 256 tokens and one end-of-text."""
 TOKENIZER_KIND_BPE: TokenizerKind.ValueType  # 2
 """Byte-pair encoding trained on the training part of the dataset."""
+TOKENIZER_KIND_FILE: TokenizerKind.ValueType  # 3
+"""A `tokenizer.json` of Hugging Face, uploaded as a dataset of format DATASET_FORMAT_TOKENIZER."""
 Global___TokenizerKind: _TypeAlias = TokenizerKind  # noqa: Y015
+
+class _Optimizer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OptimizerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Optimizer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OPTIMIZER_UNSPECIFIED: _Optimizer.ValueType  # 0
+    """The service chooses AdamW."""
+    OPTIMIZER_ADAMW: _Optimizer.ValueType  # 1
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    OPTIMIZER_ADAM: _Optimizer.ValueType  # 2
+    """Adam; weight decay is added to the gradient (Kingma and Ba 2015)."""
+    OPTIMIZER_SGD: _Optimizer.ValueType  # 3
+    """Stochastic gradient descent with momentum, of Nesterov's kind if wished."""
+    OPTIMIZER_RMSPROP: _Optimizer.ValueType  # 4
+    """RMSProp (Hinton 2012); `beta2` is its smoothing."""
+    OPTIMIZER_ADAFACTOR: _Optimizer.ValueType  # 5
+    """Adafactor (Shazeer and Stern 2018): the second moment of a matrix as two vectors, the least memory."""
+    OPTIMIZER_MUON: _Optimizer.ValueType  # 6
+    """Muon (Jordan 2024) for the matrices of the blocks, AdamW for the rest."""
+
+class Optimizer(_Optimizer, metaclass=_OptimizerEnumTypeWrapper):
+    """The rule that turns gradients into movements of the weights."""
+
+OPTIMIZER_UNSPECIFIED: Optimizer.ValueType  # 0
+"""The service chooses AdamW."""
+OPTIMIZER_ADAMW: Optimizer.ValueType  # 1
+"""Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+OPTIMIZER_ADAM: Optimizer.ValueType  # 2
+"""Adam; weight decay is added to the gradient (Kingma and Ba 2015)."""
+OPTIMIZER_SGD: Optimizer.ValueType  # 3
+"""Stochastic gradient descent with momentum, of Nesterov's kind if wished."""
+OPTIMIZER_RMSPROP: Optimizer.ValueType  # 4
+"""RMSProp (Hinton 2012); `beta2` is its smoothing."""
+OPTIMIZER_ADAFACTOR: Optimizer.ValueType  # 5
+"""Adafactor (Shazeer and Stern 2018): the second moment of a matrix as two vectors, the least memory."""
+OPTIMIZER_MUON: Optimizer.ValueType  # 6
+"""Muon (Jordan 2024) for the matrices of the blocks, AdamW for the rest."""
+Global___Optimizer: _TypeAlias = Optimizer  # noqa: Y015
+
+class _Schedule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Schedule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCHEDULE_UNSPECIFIED: _Schedule.ValueType  # 0
+    """The service chooses the cosine."""
+    SCHEDULE_CONSTANT: _Schedule.ValueType  # 1
+    """Stays at the highest."""
+    SCHEDULE_LINEAR: _Schedule.ValueType  # 2
+    """Falls in a straight line."""
+    SCHEDULE_COSINE: _Schedule.ValueType  # 3
+    """Falls along half a cosine."""
+    SCHEDULE_WARMUP_STABLE_DECAY: _Schedule.ValueType  # 4
+    """Stays, and falls in a straight line over the last `decay_ratio` of the steps (warm-up, stable, decay)."""
+    SCHEDULE_INVERSE_SQUARE_ROOT: _Schedule.ValueType  # 5
+    """Falls with the root of the step; `final_learning_rate_ratio` is where it ends falling."""
+
+class Schedule(_Schedule, metaclass=_ScheduleEnumTypeWrapper):
+    """How the learning rate goes after warm-up."""
+
+SCHEDULE_UNSPECIFIED: Schedule.ValueType  # 0
+"""The service chooses the cosine."""
+SCHEDULE_CONSTANT: Schedule.ValueType  # 1
+"""Stays at the highest."""
+SCHEDULE_LINEAR: Schedule.ValueType  # 2
+"""Falls in a straight line."""
+SCHEDULE_COSINE: Schedule.ValueType  # 3
+"""Falls along half a cosine."""
+SCHEDULE_WARMUP_STABLE_DECAY: Schedule.ValueType  # 4
+"""Stays, and falls in a straight line over the last `decay_ratio` of the steps (warm-up, stable, decay)."""
+SCHEDULE_INVERSE_SQUARE_ROOT: Schedule.ValueType  # 5
+"""Falls with the root of the step; `final_learning_rate_ratio` is where it ends falling."""
+Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
+
+class _Compilation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CompilationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Compilation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMPILATION_UNSPECIFIED: _Compilation.ValueType  # 0
+    """The worker decides: it compiles where that pays within the run."""
+    COMPILATION_ON: _Compilation.ValueType  # 1
+    """Always."""
+    COMPILATION_OFF: _Compilation.ValueType  # 2
+    """Never."""
+
+class Compilation(_Compilation, metaclass=_CompilationEnumTypeWrapper):
+    """Whether steps are compiled."""
+
+COMPILATION_UNSPECIFIED: Compilation.ValueType  # 0
+"""The worker decides: it compiles where that pays within the run."""
+COMPILATION_ON: Compilation.ValueType  # 1
+"""Always."""
+COMPILATION_OFF: Compilation.ValueType  # 2
+"""Never."""
+Global___Compilation: _TypeAlias = Compilation  # noqa: Y015
+
+class _LossOn:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LossOnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LossOn.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOSS_ON_UNSPECIFIED: _LossOn.ValueType  # 0
+    """The completion where a row has one, else all."""
+    LOSS_ON_ALL: _LossOn.ValueType  # 1
+    """Every token."""
+    LOSS_ON_COMPLETION: _LossOn.ValueType  # 2
+    """The completion, or what the assistant says in a conversation."""
+
+class LossOn(_LossOn, metaclass=_LossOnEnumTypeWrapper):
+    """Which tokens of a row the loss counts."""
+
+LOSS_ON_UNSPECIFIED: LossOn.ValueType  # 0
+"""The completion where a row has one, else all."""
+LOSS_ON_ALL: LossOn.ValueType  # 1
+"""Every token."""
+LOSS_ON_COMPLETION: LossOn.ValueType  # 2
+"""The completion, or what the assistant says in a conversation."""
+Global___LossOn: _TypeAlias = LossOn  # noqa: Y015
+
+class _ExportFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPORT_FORMAT_UNSPECIFIED: _ExportFormat.ValueType  # 0
+    """The service chooses the folder of Hugging Face."""
+    EXPORT_FORMAT_HUGGING_FACE: _ExportFormat.ValueType  # 1
+    """A folder that `transformers` loads: config.json, model.safetensors, tokenizer.json."""
+    EXPORT_FORMAT_PEFT: _ExportFormat.ValueType  # 2
+    """A folder that `peft` loads: the adapters of a version that was tuned with `lora`."""
+    EXPORT_FORMAT_GGUF: _ExportFormat.ValueType  # 3
+    """One GGUF file for llama.cpp, float16 or float32 as the weights allow."""
+
+class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper):
+    """Files that others can read."""
+
+EXPORT_FORMAT_UNSPECIFIED: ExportFormat.ValueType  # 0
+"""The service chooses the folder of Hugging Face."""
+EXPORT_FORMAT_HUGGING_FACE: ExportFormat.ValueType  # 1
+"""A folder that `transformers` loads: config.json, model.safetensors, tokenizer.json."""
+EXPORT_FORMAT_PEFT: ExportFormat.ValueType  # 2
+"""A folder that `peft` loads: the adapters of a version that was tuned with `lora`."""
+EXPORT_FORMAT_GGUF: ExportFormat.ValueType  # 3
+"""One GGUF file for llama.cpp, float16 or float32 as the weights allow."""
+Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
 
 @_typing.final
 class TokenizerSpec(_message.Message):
@@ -79,21 +243,25 @@ class TokenizerSpec(_message.Message):
 
     KIND_FIELD_NUMBER: _builtins.int
     VOCABULARY_SIZE_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
     kind: Global___TokenizerKind.ValueType
     """The kind. Default: bytes."""
     vocabulary_size: _builtins.int
     """Number of tokens of a trained BPE vocabulary, end-of-text included; 258 to 131072. Default 4096. Bytes
     always have 257: any other number is refused for them.
     """
+    dataset: _builtins.str
+    """For TOKENIZER_KIND_FILE: the dataset that holds the file, `projects/{project}/datasets/{dataset}`."""
     def __init__(
         self,
         *,
         kind: Global___TokenizerKind.ValueType = ...,
         vocabulary_size: _builtins.int | None = ...,
+        dataset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_vocabulary_size", b"_vocabulary_size", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_vocabulary_size", b"_vocabulary_size", "kind", b"kind", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_vocabulary_size", b"_vocabulary_size", "dataset", b"dataset", "kind", b"kind", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__vocabulary_size: _TypeAlias = _typing.Literal["vocabulary_size"]  # noqa: Y015
     _WhichOneofArgType__vocabulary_size: _TypeAlias = _typing.Literal["_vocabulary_size", b"_vocabulary_size"]  # noqa: Y015
@@ -184,7 +352,7 @@ Global___Architecture: _TypeAlias = Architecture  # noqa: Y015
 
 @_typing.final
 class OptimizationSpec(_message.Message):
-    """How the weights are moved: AdamW with warm-up and a cosine schedule."""
+    """How the weights are moved."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -198,6 +366,11 @@ class OptimizationSpec(_message.Message):
     CLIP_NORM_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     MICRO_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    OPTIMIZER_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    MOMENTUM_FIELD_NUMBER: _builtins.int
+    NESTEROV_FIELD_NUMBER: _builtins.int
+    DECAY_RATIO_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
     """Highest learning rate, reached after warm-up; above 0, at most 1. Default: the preset's."""
     final_learning_rate_ratio: _builtins.float
@@ -207,9 +380,9 @@ class OptimizationSpec(_message.Message):
     weight_decay: _builtins.float
     """Decoupled weight decay of matrices; norms and embeddings do not decay. 0 to 1. Default 0.1."""
     beta1: _builtins.float
-    """Decay of the first moment; 0 to below 1. Default 0.9."""
+    """Decay of the first moment of Adam's kind; 0 to below 1. Default 0.9."""
     beta2: _builtins.float
-    """Decay of the second moment; 0 to below 1. Default 0.95."""
+    """Decay of the second moment; 0 to below 1. Default 0.95; for RMSProp 0.99."""
     epsilon: _builtins.float
     """Added to the root of the second moment; above 0. Default 1e-8."""
     clip_norm: _builtins.float
@@ -218,6 +391,20 @@ class OptimizationSpec(_message.Message):
     """Sequences in one optimizer step; 1 to 65536. Default: the preset's."""
     micro_batch_size: _builtins.int
     """Sequences computed at once; divides `batch_size`, and the gradients of the parts are added up. Default: `batch_size`."""
+    optimizer: Global___Optimizer.ValueType
+    """The rule. Default: AdamW."""
+    schedule: Global___Schedule.ValueType
+    """How the learning rate goes. Default: cosine."""
+    momentum: _builtins.float
+    """Momentum of SGD, RMSProp and Muon; 0 to below 1. Default: 0.9 for SGD, 0 for RMSProp, 0.95 for Muon. Refused for the
+    others.
+    """
+    nesterov: _builtins.bool
+    """Whether momentum looks ahead, for SGD and Muon. Default: false for SGD, true for Muon. Refused for the others."""
+    decay_ratio: _builtins.float
+    """Share of the steps over which SCHEDULE_WARMUP_STABLE_DECAY falls; above 0, at most 1. Default 0.2. Refused for the
+    other schedules.
+    """
     def __init__(
         self,
         *,
@@ -231,10 +418,15 @@ class OptimizationSpec(_message.Message):
         clip_norm: _builtins.float | None = ...,
         batch_size: _builtins.int | None = ...,
         micro_batch_size: _builtins.int | None = ...,
+        optimizer: Global___Optimizer.ValueType | None = ...,
+        schedule: Global___Schedule.ValueType | None = ...,
+        momentum: _builtins.float | None = ...,
+        nesterov: _builtins.bool | None = ...,
+        decay_ratio: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_epsilon", b"_epsilon", "_final_learning_rate_ratio", b"_final_learning_rate_ratio", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "final_learning_rate_ratio", b"final_learning_rate_ratio", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_decay_ratio", b"_decay_ratio", "_epsilon", b"_epsilon", "_final_learning_rate_ratio", b"_final_learning_rate_ratio", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_momentum", b"_momentum", "_nesterov", b"_nesterov", "_optimizer", b"_optimizer", "_schedule", b"_schedule", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_ratio", b"decay_ratio", "epsilon", b"epsilon", "final_learning_rate_ratio", b"final_learning_rate_ratio", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "nesterov", b"nesterov", "optimizer", b"optimizer", "schedule", b"schedule", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_epsilon", b"_epsilon", "_final_learning_rate_ratio", b"_final_learning_rate_ratio", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "final_learning_rate_ratio", b"final_learning_rate_ratio", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_decay_ratio", b"_decay_ratio", "_epsilon", b"_epsilon", "_final_learning_rate_ratio", b"_final_learning_rate_ratio", "_learning_rate", b"_learning_rate", "_micro_batch_size", b"_micro_batch_size", "_momentum", b"_momentum", "_nesterov", b"_nesterov", "_optimizer", b"_optimizer", "_schedule", b"_schedule", "_warmup_steps", b"_warmup_steps", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_ratio", b"decay_ratio", "epsilon", b"epsilon", "final_learning_rate_ratio", b"final_learning_rate_ratio", "learning_rate", b"learning_rate", "micro_batch_size", b"micro_batch_size", "momentum", b"momentum", "nesterov", b"nesterov", "optimizer", b"optimizer", "schedule", b"schedule", "warmup_steps", b"warmup_steps", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -244,6 +436,8 @@ class OptimizationSpec(_message.Message):
     _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__clip_norm: _TypeAlias = _typing.Literal["clip_norm"]  # noqa: Y015
     _WhichOneofArgType__clip_norm: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm"]  # noqa: Y015
+    _WhichOneofReturnType__decay_ratio: _TypeAlias = _typing.Literal["decay_ratio"]  # noqa: Y015
+    _WhichOneofArgType__decay_ratio: _TypeAlias = _typing.Literal["_decay_ratio", b"_decay_ratio"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
     _WhichOneofArgType__epsilon: _TypeAlias = _typing.Literal["_epsilon", b"_epsilon"]  # noqa: Y015
     _WhichOneofReturnType__final_learning_rate_ratio: _TypeAlias = _typing.Literal["final_learning_rate_ratio"]  # noqa: Y015
@@ -252,6 +446,14 @@ class OptimizationSpec(_message.Message):
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__micro_batch_size: _TypeAlias = _typing.Literal["micro_batch_size"]  # noqa: Y015
     _WhichOneofArgType__micro_batch_size: _TypeAlias = _typing.Literal["_micro_batch_size", b"_micro_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__momentum: _TypeAlias = _typing.Literal["momentum"]  # noqa: Y015
+    _WhichOneofArgType__momentum: _TypeAlias = _typing.Literal["_momentum", b"_momentum"]  # noqa: Y015
+    _WhichOneofReturnType__nesterov: _TypeAlias = _typing.Literal["nesterov"]  # noqa: Y015
+    _WhichOneofArgType__nesterov: _TypeAlias = _typing.Literal["_nesterov", b"_nesterov"]  # noqa: Y015
+    _WhichOneofReturnType__optimizer: _TypeAlias = _typing.Literal["optimizer"]  # noqa: Y015
+    _WhichOneofArgType__optimizer: _TypeAlias = _typing.Literal["_optimizer", b"_optimizer"]  # noqa: Y015
+    _WhichOneofReturnType__schedule: _TypeAlias = _typing.Literal["schedule"]  # noqa: Y015
+    _WhichOneofArgType__schedule: _TypeAlias = _typing.Literal["_schedule", b"_schedule"]  # noqa: Y015
     _WhichOneofReturnType__warmup_steps: _TypeAlias = _typing.Literal["warmup_steps"]  # noqa: Y015
     _WhichOneofArgType__warmup_steps: _TypeAlias = _typing.Literal["_warmup_steps", b"_warmup_steps"]  # noqa: Y015
     _WhichOneofReturnType__weight_decay: _TypeAlias = _typing.Literal["weight_decay"]  # noqa: Y015
@@ -265,6 +467,8 @@ class OptimizationSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_norm) -> _WhichOneofReturnType__clip_norm | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decay_ratio) -> _WhichOneofReturnType__decay_ratio | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epsilon) -> _WhichOneofReturnType__epsilon | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__final_learning_rate_ratio) -> _WhichOneofReturnType__final_learning_rate_ratio | None: ...
@@ -273,11 +477,282 @@ class OptimizationSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__micro_batch_size) -> _WhichOneofReturnType__micro_batch_size | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__momentum) -> _WhichOneofReturnType__momentum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__nesterov) -> _WhichOneofReturnType__nesterov | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__optimizer) -> _WhichOneofReturnType__optimizer | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__schedule) -> _WhichOneofReturnType__schedule | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__warmup_steps) -> _WhichOneofReturnType__warmup_steps | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_decay) -> _WhichOneofReturnType__weight_decay | None: ...
 
 Global___OptimizationSpec: _TypeAlias = OptimizationSpec  # noqa: Y015
+
+@_typing.final
+class EarlyStoppingSpec(_message.Message):
+    """When training ends before its last step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATIENCE_FIELD_NUMBER: _builtins.int
+    MIN_DELTA_FIELD_NUMBER: _builtins.int
+    patience: _builtins.int
+    """Evaluations in a row without improvement after which training ends; 1 to 1000. 0 switches early stopping off.
+    Default 0.
+    """
+    min_delta: _builtins.float
+    """What counts as an improvement, in nats per token; 0 to 10. Default 0."""
+    def __init__(
+        self,
+        *,
+        patience: _builtins.int | None = ...,
+        min_delta: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_delta", b"_min_delta", "_patience", b"_patience", "min_delta", b"min_delta", "patience", b"patience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_delta", b"_min_delta", "_patience", b"_patience", "min_delta", b"min_delta", "patience", b"patience"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_delta: _TypeAlias = _typing.Literal["min_delta"]  # noqa: Y015
+    _WhichOneofArgType__min_delta: _TypeAlias = _typing.Literal["_min_delta", b"_min_delta"]  # noqa: Y015
+    _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
+    _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_delta) -> _WhichOneofReturnType__min_delta | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
+
+Global___EarlyStoppingSpec: _TypeAlias = EarlyStoppingSpec  # noqa: Y015
+
+@_typing.final
+class RegularizationSpec(_message.Message):
+    """What keeps the model from learning the text by heart, beside weight decay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESIDUAL_DROPOUT_FIELD_NUMBER: _builtins.int
+    ATTENTION_DROPOUT_FIELD_NUMBER: _builtins.int
+    EMBEDDING_DROPOUT_FIELD_NUMBER: _builtins.int
+    LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
+    EARLY_STOPPING_FIELD_NUMBER: _builtins.int
+    residual_dropout: _builtins.float
+    """Share of what each layer adds to the residual stream that is left out; 0 to below 1. Default 0."""
+    attention_dropout: _builtins.float
+    """Share of the attention weights that is left out; 0 to below 1. Default 0."""
+    embedding_dropout: _builtins.float
+    """Share of the embedding that is left out; 0 to below 1. Default 0."""
+    label_smoothing: _builtins.float
+    """Probability that is spread over all tokens instead of the right one; 0 to below 1. Default 0. Evaluations are
+    without it.
+    """
+    @_builtins.property
+    def early_stopping(self) -> Global___EarlyStoppingSpec:
+        """When training ends early."""
+
+    def __init__(
+        self,
+        *,
+        residual_dropout: _builtins.float | None = ...,
+        attention_dropout: _builtins.float | None = ...,
+        embedding_dropout: _builtins.float | None = ...,
+        label_smoothing: _builtins.float | None = ...,
+        early_stopping: Global___EarlyStoppingSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attention_dropout", b"_attention_dropout", "_embedding_dropout", b"_embedding_dropout", "_label_smoothing", b"_label_smoothing", "_residual_dropout", b"_residual_dropout", "attention_dropout", b"attention_dropout", "early_stopping", b"early_stopping", "embedding_dropout", b"embedding_dropout", "label_smoothing", b"label_smoothing", "residual_dropout", b"residual_dropout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attention_dropout", b"_attention_dropout", "_embedding_dropout", b"_embedding_dropout", "_label_smoothing", b"_label_smoothing", "_residual_dropout", b"_residual_dropout", "attention_dropout", b"attention_dropout", "early_stopping", b"early_stopping", "embedding_dropout", b"embedding_dropout", "label_smoothing", b"label_smoothing", "residual_dropout", b"residual_dropout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__attention_dropout: _TypeAlias = _typing.Literal["attention_dropout"]  # noqa: Y015
+    _WhichOneofArgType__attention_dropout: _TypeAlias = _typing.Literal["_attention_dropout", b"_attention_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__embedding_dropout: _TypeAlias = _typing.Literal["embedding_dropout"]  # noqa: Y015
+    _WhichOneofArgType__embedding_dropout: _TypeAlias = _typing.Literal["_embedding_dropout", b"_embedding_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__label_smoothing: _TypeAlias = _typing.Literal["label_smoothing"]  # noqa: Y015
+    _WhichOneofArgType__label_smoothing: _TypeAlias = _typing.Literal["_label_smoothing", b"_label_smoothing"]  # noqa: Y015
+    _WhichOneofReturnType__residual_dropout: _TypeAlias = _typing.Literal["residual_dropout"]  # noqa: Y015
+    _WhichOneofArgType__residual_dropout: _TypeAlias = _typing.Literal["_residual_dropout", b"_residual_dropout"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__attention_dropout) -> _WhichOneofReturnType__attention_dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__embedding_dropout) -> _WhichOneofReturnType__embedding_dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label_smoothing) -> _WhichOneofReturnType__label_smoothing | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__residual_dropout) -> _WhichOneofReturnType__residual_dropout | None: ...
+
+Global___RegularizationSpec: _TypeAlias = RegularizationSpec  # noqa: Y015
+
+@_typing.final
+class ComputeSpec(_message.Message):
+    """How a step is computed; nothing here changes what is learnt, but for the last bits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVATION_CHECKPOINTING_FIELD_NUMBER: _builtins.int
+    COMPILATION_FIELD_NUMBER: _builtins.int
+    activation_checkpointing: _builtins.bool
+    """Whether activations are computed again in the backward pass instead of kept: less memory, a third more time.
+    Default false.
+    """
+    compilation: Global___Compilation.ValueType
+    """Whether steps are compiled."""
+    def __init__(
+        self,
+        *,
+        activation_checkpointing: _builtins.bool | None = ...,
+        compilation: Global___Compilation.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_activation_checkpointing", b"_activation_checkpointing", "_compilation", b"_compilation", "activation_checkpointing", b"activation_checkpointing", "compilation", b"compilation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_activation_checkpointing", b"_activation_checkpointing", "_compilation", b"_compilation", "activation_checkpointing", b"activation_checkpointing", "compilation", b"compilation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__activation_checkpointing: _TypeAlias = _typing.Literal["activation_checkpointing"]  # noqa: Y015
+    _WhichOneofArgType__activation_checkpointing: _TypeAlias = _typing.Literal["_activation_checkpointing", b"_activation_checkpointing"]  # noqa: Y015
+    _WhichOneofReturnType__compilation: _TypeAlias = _typing.Literal["compilation"]  # noqa: Y015
+    _WhichOneofArgType__compilation: _TypeAlias = _typing.Literal["_compilation", b"_compilation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__activation_checkpointing) -> _WhichOneofReturnType__activation_checkpointing | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__compilation) -> _WhichOneofReturnType__compilation | None: ...
+
+Global___ComputeSpec: _TypeAlias = ComputeSpec  # noqa: Y015
+
+@_typing.final
+class RowsSpec(_message.Message):
+    """How the rows of a JSONL or Parquet dataset become sequences. Plain text is one long row and ignores this."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACKING_FIELD_NUMBER: _builtins.int
+    LOSS_ON_FIELD_NUMBER: _builtins.int
+    CHAT_TEMPLATE_FIELD_NUMBER: _builtins.int
+    DEDUPLICATE_FIELD_NUMBER: _builtins.int
+    packing: _builtins.bool
+    """Whether several rows share a sequence, each seeing itself alone. Default true."""
+    loss_on: Global___LossOn.ValueType
+    """Which tokens the loss counts."""
+    chat_template: _builtins.str
+    """Jinja template that renders `messages`, as in Hugging Face's `chat_template`; at most 20,000 characters. It runs in
+    a sandbox. Default: that of the base model, else ChatML.
+    """
+    deduplicate: _builtins.bool
+    """Whether rows that occur again are left out. Default true."""
+    def __init__(
+        self,
+        *,
+        packing: _builtins.bool | None = ...,
+        loss_on: Global___LossOn.ValueType | None = ...,
+        chat_template: _builtins.str | None = ...,
+        deduplicate: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_chat_template", b"_chat_template", "_deduplicate", b"_deduplicate", "_loss_on", b"_loss_on", "_packing", b"_packing", "chat_template", b"chat_template", "deduplicate", b"deduplicate", "loss_on", b"loss_on", "packing", b"packing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chat_template", b"_chat_template", "_deduplicate", b"_deduplicate", "_loss_on", b"_loss_on", "_packing", b"_packing", "chat_template", b"chat_template", "deduplicate", b"deduplicate", "loss_on", b"loss_on", "packing", b"packing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__chat_template: _TypeAlias = _typing.Literal["chat_template"]  # noqa: Y015
+    _WhichOneofArgType__chat_template: _TypeAlias = _typing.Literal["_chat_template", b"_chat_template"]  # noqa: Y015
+    _WhichOneofReturnType__deduplicate: _TypeAlias = _typing.Literal["deduplicate"]  # noqa: Y015
+    _WhichOneofArgType__deduplicate: _TypeAlias = _typing.Literal["_deduplicate", b"_deduplicate"]  # noqa: Y015
+    _WhichOneofReturnType__loss_on: _TypeAlias = _typing.Literal["loss_on"]  # noqa: Y015
+    _WhichOneofArgType__loss_on: _TypeAlias = _typing.Literal["_loss_on", b"_loss_on"]  # noqa: Y015
+    _WhichOneofReturnType__packing: _TypeAlias = _typing.Literal["packing"]  # noqa: Y015
+    _WhichOneofArgType__packing: _TypeAlias = _typing.Literal["_packing", b"_packing"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chat_template) -> _WhichOneofReturnType__chat_template | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deduplicate) -> _WhichOneofReturnType__deduplicate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss_on) -> _WhichOneofReturnType__loss_on | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__packing) -> _WhichOneofReturnType__packing | None: ...
+
+Global___RowsSpec: _TypeAlias = RowsSpec  # noqa: Y015
+
+@_typing.final
+class MixturePart(_message.Message):
+    """One dataset of a mixture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """The dataset, `projects/{project}/datasets/{dataset}`."""
+    weight: _builtins.float
+    """Share of the sequences that come from it, relative to the others and to 1 for the first dataset; above 0, at most
+    1000. Default 1.
+    """
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "dataset", b"dataset", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___MixturePart: _TypeAlias = MixturePart  # noqa: Y015
+
+@_typing.final
+class LoraSpec(_message.Message):
+    """Low-rank adaptation (Hu et al. 2021): the weights of the base stay, and small matrices beside them learn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANK_FIELD_NUMBER: _builtins.int
+    ALPHA_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    RANK_STABILIZED_FIELD_NUMBER: _builtins.int
+    rank: _builtins.int
+    """Rank of the matrices; 1 to 1024. Default 16."""
+    alpha: _builtins.float
+    """Scale of what they add, divided by the rank; above 0, at most 4096. Default: twice the rank."""
+    dropout: _builtins.float
+    """Share of their input that is left out while training; 0 to below 1. Default 0."""
+    rank_stabilized: _builtins.bool
+    """Divide alpha by the root of the rank instead (rsLoRA, Kalajdzievski 2023). Default false."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which projections get them: `query`, `key`, `value`, `out`, `gate`, `up`, `down`. Default: all."""
+
+    def __init__(
+        self,
+        *,
+        rank: _builtins.int | None = ...,
+        alpha: _builtins.float | None = ...,
+        dropout: _builtins.float | None = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+        rank_stabilized: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_dropout", b"_dropout", "_rank", b"_rank", "_rank_stabilized", b"_rank_stabilized", "alpha", b"alpha", "dropout", b"dropout", "rank", b"rank", "rank_stabilized", b"rank_stabilized"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_dropout", b"_dropout", "_rank", b"_rank", "_rank_stabilized", b"_rank_stabilized", "alpha", b"alpha", "dropout", b"dropout", "rank", b"rank", "rank_stabilized", b"rank_stabilized", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
+    _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    _WhichOneofReturnType__rank_stabilized: _TypeAlias = _typing.Literal["rank_stabilized"]  # noqa: Y015
+    _WhichOneofArgType__rank_stabilized: _TypeAlias = _typing.Literal["_rank_stabilized", b"_rank_stabilized"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank_stabilized) -> _WhichOneofReturnType__rank_stabilized | None: ...
+
+Global___LoraSpec: _TypeAlias = LoraSpec  # noqa: Y015
 
 @_typing.final
 class EvaluationSpec(_message.Message):
@@ -360,26 +835,37 @@ class CheckpointsSpec(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERVAL_STEPS_FIELD_NUMBER: _builtins.int
+    PUBLISH_BEST_FIELD_NUMBER: _builtins.int
     interval_steps: _builtins.int
     """Steps between checkpoints; at least 1. Default: a tenth of the steps, at least 10 and at most 1000."""
+    publish_best: _builtins.bool
+    """Whether the weights with the lowest validation loss are published instead of the last ones. Default: only with early
+    stopping.
+    """
     def __init__(
         self,
         *,
         interval_steps: _builtins.int | None = ...,
+        publish_best: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_interval_steps", b"_interval_steps", "interval_steps", b"interval_steps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interval_steps", b"_interval_steps", "_publish_best", b"_publish_best", "interval_steps", b"interval_steps", "publish_best", b"publish_best"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interval_steps", b"_interval_steps", "interval_steps", b"interval_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interval_steps", b"_interval_steps", "_publish_best", b"_publish_best", "interval_steps", b"interval_steps", "publish_best", b"publish_best"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__interval_steps: _TypeAlias = _typing.Literal["interval_steps"]  # noqa: Y015
     _WhichOneofArgType__interval_steps: _TypeAlias = _typing.Literal["_interval_steps", b"_interval_steps"]  # noqa: Y015
+    _WhichOneofReturnType__publish_best: _TypeAlias = _typing.Literal["publish_best"]  # noqa: Y015
+    _WhichOneofArgType__publish_best: _TypeAlias = _typing.Literal["_publish_best", b"_publish_best"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_steps) -> _WhichOneofReturnType__interval_steps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__publish_best) -> _WhichOneofReturnType__publish_best | None: ...
 
 Global___CheckpointsSpec: _TypeAlias = CheckpointsSpec  # noqa: Y015
 
 @_typing.final
 class TrainSpec(_message.Message):
-    """Pretraining of a language model on one dataset."""
+    """Pretraining of a language model on one dataset or several."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -395,6 +881,10 @@ class TrainSpec(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    MIXTURE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    REGULARIZATION_FIELD_NUMBER: _builtins.int
+    COMPUTE_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """The dataset, `projects/{project}/datasets/{dataset}`."""
     preset: _builtins.str
@@ -433,6 +923,22 @@ class TrainSpec(_message.Message):
     def checkpoints(self) -> Global___CheckpointsSpec:
         """When state is saved."""
 
+    @_builtins.property
+    def mixture(self) -> _containers.RepeatedCompositeFieldContainer[Global___MixturePart]:
+        """Further datasets, each with its share; at most 15. Tokenizer and default prompt come from `dataset`."""
+
+    @_builtins.property
+    def rows(self) -> Global___RowsSpec:
+        """How rows become sequences."""
+
+    @_builtins.property
+    def regularization(self) -> Global___RegularizationSpec:
+        """What keeps the model from learning the text by heart."""
+
+    @_builtins.property
+    def compute(self) -> Global___ComputeSpec:
+        """How a step is computed."""
+
     def __init__(
         self,
         *,
@@ -448,10 +954,14 @@ class TrainSpec(_message.Message):
         checkpoints: Global___CheckpointsSpec | None = ...,
         precision: Global___Precision.ValueType = ...,
         model: _builtins.str = ...,
+        mixture: _abc.Iterable[Global___MixturePart] | None = ...,
+        rows: Global___RowsSpec | None = ...,
+        regularization: Global___RegularizationSpec | None = ...,
+        compute: Global___ComputeSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_steps", b"_steps", "architecture", b"architecture", "checkpoints", b"checkpoints", "evaluation", b"evaluation", "optimization", b"optimization", "samples", b"samples", "seed", b"seed", "steps", b"steps", "tokenizer", b"tokenizer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_steps", b"_steps", "architecture", b"architecture", "checkpoints", b"checkpoints", "compute", b"compute", "evaluation", b"evaluation", "optimization", b"optimization", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps", "tokenizer", b"tokenizer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_steps", b"_steps", "architecture", b"architecture", "checkpoints", b"checkpoints", "dataset", b"dataset", "evaluation", b"evaluation", "model", b"model", "optimization", b"optimization", "precision", b"precision", "preset", b"preset", "samples", b"samples", "seed", b"seed", "steps", b"steps", "tokenizer", b"tokenizer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_steps", b"_steps", "architecture", b"architecture", "checkpoints", b"checkpoints", "compute", b"compute", "dataset", b"dataset", "evaluation", b"evaluation", "mixture", b"mixture", "model", b"model", "optimization", b"optimization", "precision", b"precision", "preset", b"preset", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps", "tokenizer", b"tokenizer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -463,6 +973,214 @@ class TrainSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
 
 Global___TrainSpec: _TypeAlias = TrainSpec  # noqa: Y015
+
+@_typing.final
+class FineTuneSpec(_message.Message):
+    """Training that goes on from a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    MIXTURE_FIELD_NUMBER: _builtins.int
+    LORA_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    OPTIMIZATION_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    REGULARIZATION_FIELD_NUMBER: _builtins.int
+    COMPUTE_FIELD_NUMBER: _builtins.int
+    CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    base: _builtins.str
+    """What to begin with: a model, `projects/{project}/models/{model}`, one version of it, or a checkpoint of a job,
+    `projects/{project}/jobs/{job}/checkpoints/{step}`. The job shows the exact version.
+    """
+    dataset: _builtins.str
+    """The dataset, `projects/{project}/datasets/{dataset}`."""
+    steps: _builtins.int
+    """Optimizer steps; 1 to 10,000,000. Default 200."""
+    seed: _builtins.int
+    """Seed of data order, dropout and adapters. Default: chosen by the service, and shown."""
+    precision: Global___Precision.ValueType
+    """The arithmetic."""
+    model: _builtins.str
+    """Id of the model under which the result is published as a new version. Default: the model of the base."""
+    context_length: _builtins.int
+    """Longest sequence, in tokens; 8 to the context of the base. Default: the context of the base, at most 2048."""
+    @_builtins.property
+    def mixture(self) -> _containers.RepeatedCompositeFieldContainer[Global___MixturePart]:
+        """Further datasets, each with its share; at most 15."""
+
+    @_builtins.property
+    def lora(self) -> Global___LoraSpec:
+        """Train low-rank adapters only. Unset: all weights move."""
+
+    @_builtins.property
+    def optimization(self) -> Global___OptimizationSpec:
+        """How the weights are moved. Default learning rate: 1e-4, with `lora` 2e-4; default batch size 8."""
+
+    @_builtins.property
+    def evaluation(self) -> Global___EvaluationSpec:
+        """How progress is measured on held-out rows."""
+
+    @_builtins.property
+    def samples(self) -> Global___SamplesSpec:
+        """Text drawn on the way."""
+
+    @_builtins.property
+    def checkpoints(self) -> Global___CheckpointsSpec:
+        """When state is saved."""
+
+    @_builtins.property
+    def rows(self) -> Global___RowsSpec:
+        """How rows become sequences."""
+
+    @_builtins.property
+    def regularization(self) -> Global___RegularizationSpec:
+        """What keeps the model from learning the rows by heart."""
+
+    @_builtins.property
+    def compute(self) -> Global___ComputeSpec:
+        """How a step is computed."""
+
+    def __init__(
+        self,
+        *,
+        base: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        mixture: _abc.Iterable[Global___MixturePart] | None = ...,
+        lora: Global___LoraSpec | None = ...,
+        steps: _builtins.int | None = ...,
+        seed: _builtins.int | None = ...,
+        optimization: Global___OptimizationSpec | None = ...,
+        evaluation: Global___EvaluationSpec | None = ...,
+        samples: Global___SamplesSpec | None = ...,
+        checkpoints: Global___CheckpointsSpec | None = ...,
+        precision: Global___Precision.ValueType = ...,
+        model: _builtins.str = ...,
+        rows: Global___RowsSpec | None = ...,
+        regularization: Global___RegularizationSpec | None = ...,
+        compute: Global___ComputeSpec | None = ...,
+        context_length: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "_seed", b"_seed", "_steps", b"_steps", "checkpoints", b"checkpoints", "compute", b"compute", "context_length", b"context_length", "evaluation", b"evaluation", "lora", b"lora", "optimization", b"optimization", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "_seed", b"_seed", "_steps", b"_steps", "base", b"base", "checkpoints", b"checkpoints", "compute", b"compute", "context_length", b"context_length", "dataset", b"dataset", "evaluation", b"evaluation", "lora", b"lora", "mixture", b"mixture", "model", b"model", "optimization", b"optimization", "precision", b"precision", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__context_length: _TypeAlias = _typing.Literal["context_length"]  # noqa: Y015
+    _WhichOneofArgType__context_length: _TypeAlias = _typing.Literal["_context_length", b"_context_length"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__steps: _TypeAlias = _typing.Literal["steps"]  # noqa: Y015
+    _WhichOneofArgType__steps: _TypeAlias = _typing.Literal["_steps", b"_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__context_length) -> _WhichOneofReturnType__context_length | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
+
+Global___FineTuneSpec: _TypeAlias = FineTuneSpec  # noqa: Y015
+
+@_typing.final
+class ImportModelSpec(_message.Message):
+    """Bringing a model from elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """The dataset of format DATASET_FORMAT_MODEL_FILES that holds its files, `projects/{project}/datasets/{dataset}`."""
+    model: _builtins.str
+    """Id of the model under which it is published. Default: the id of the dataset."""
+    base: _builtins.str
+    """For the files of a PEFT adapter: the model or version that the adapter belongs to. It is merged into it."""
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        model: _builtins.str = ...,
+        base: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "dataset", b"dataset", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModelSpec: _TypeAlias = ImportModelSpec  # noqa: Y015
+
+@_typing.final
+class ExportModelSpec(_message.Message):
+    """Writing a model in a form that others read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model or version, `projects/{project}/models/{model}/versions/{version}`. The job shows the exact version."""
+    format: Global___ExportFormat.ValueType
+    """The form. Default: a folder of Hugging Face."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        format: Global___ExportFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportModelSpec: _TypeAlias = ExportModelSpec  # noqa: Y015
+
+@_typing.final
+class VerifySpec(_message.Message):
+    """Computing steps of a job again, to see whether they come out the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    FIRST_STEP_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """The job, `projects/{project}/jobs/{job}`."""
+    first_step: _builtins.int
+    """First step to compute again; it is reached from the newest checkpoint before it. Default: the one after the oldest
+    checkpoint that is left.
+    """
+    steps: _builtins.int
+    """How many steps to compute; 1 to 100,000. Default 10, or all there are."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        first_step: _builtins.int | None = ...,
+        steps: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_step", b"_first_step", "_steps", b"_steps", "first_step", b"first_step", "steps", b"steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_step", b"_first_step", "_steps", b"_steps", "first_step", b"first_step", "job", b"job", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_step: _TypeAlias = _typing.Literal["first_step"]  # noqa: Y015
+    _WhichOneofArgType__first_step: _TypeAlias = _typing.Literal["_first_step", b"_first_step"]  # noqa: Y015
+    _WhichOneofReturnType__steps: _TypeAlias = _typing.Literal["steps"]  # noqa: Y015
+    _WhichOneofArgType__steps: _TypeAlias = _typing.Literal["_steps", b"_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_step) -> _WhichOneofReturnType__first_step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
+
+Global___VerifySpec: _TypeAlias = VerifySpec  # noqa: Y015
 
 @_typing.final
 class Preset(_message.Message):
