@@ -1,24 +1,25 @@
-"""Accepting a job: validated, forecast, and written together with its first event and its bell."""
+"""Accepting a training job: validated, forecast, and written together with its first event and its bell."""
 
-import dataclasses
-import datetime
 from collections.abc import Mapping
 
-from services.domain import limits, names
-from services.domain.counting import counted
+from services.domain import names
 from services.domain.datasets import Dataset
-from services.domain.errors import FieldViolation, InvalidField, LimitReached, NotFound
+from services.domain.errors import InvalidField
 from services.domain.forecast import Forecast
-from services.domain.forecasting import expected_wait_s, forecast
-from services.domain.job_events import StateChanged
-from services.domain.job_states import OPEN, Desire, JobState
+from services.domain.forecasting import forecast
 from services.domain.jobs import Job
-from services.domain.labels import label_violations
 from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.resolution import resolve
 from services.domain.training import TrainDraft, TrainSpec
-from services.jobs.own_job import find_own_job
+from services.jobs.accepting import (
+    accept,
+    earlier_job,
+    envelope_violations,
+    expected_queue_s,
+    find_own_dataset,
+    new_job,
+)
 from services.ports import House, UnitOfWork, store_errors
 
 OPENING_WORDS = 4
@@ -44,36 +45,23 @@ def train(
     """
     names.ids_in_own_project(parent, pattern=names.PROJECT, own_project=caller.project_id, field="parent")
     with house.storage.read() as uow:
-        earlier = None if validate_only else uow.requests.find(caller, request)
+        earlier = None if validate_only else earlier_job(uow, caller=caller, request=request)
         if earlier is not None:
-            return find_own_job(uow, caller=caller, name=earlier)
-        dataset = _find_dataset(uow, caller=caller, name=draft.dataset)
+            return earlier
+        dataset = find_own_dataset(uow, caller=caller, name=draft.dataset, field="spec.dataset")
     spec = _resolved(house, draft, dataset=dataset, job_id=job_id, labels=labels or {})
     with house.storage.read() as uow:
         said = _forecast(house, uow, spec=spec, dataset=dataset)
-        job = _new_job(spec, said, caller=caller, dataset=dataset, labels=labels or {}, now=uow.now())
+        job = new_job(spec, said, caller=caller, dataset=dataset, labels=labels or {}, now=uow.now())
     if validate_only:
         return job
-    uid = house.chance.uid()
-    job = dataclasses.replace(job, uid=uid, id=job_id or f"{spec.preset}-{uid.replace('-', '')[:12]}")
-    return _accept(house, job, caller=caller, request=request)
-
-
-def _find_dataset(uow: UnitOfWork, *, caller: Caller, name: str) -> Dataset:
-    path = "spec.dataset"
-    (dataset_id,) = names.ids_in_own_project(name, pattern=names.DATASET, own_project=caller.project_id, field=path)
-    dataset = uow.datasets.find(caller.project_id, dataset_id)
-    if dataset is None:
-        raise NotFound.of(name, hint=names.did_you_mean(dataset_id, uow.datasets.ids(caller.project_id)))
-    return dataset
+    return accept(house, job, caller=caller, request=request, datasets=[dataset], job_id=job_id, word=spec.preset)
 
 
 def _resolved(
     house: House, draft: TrainDraft, *, dataset: Dataset, job_id: str, labels: Mapping[str, str]
 ) -> TrainSpec:
-    violations = label_violations(labels)
-    if job_id and not names.is_chosen_id(job_id):
-        violations.append(FieldViolation("job_id", f"{names.CHOSEN_ID_RULE}, got {ascii(job_id[:80])}"))
+    violations = envelope_violations(job_id=job_id, labels=labels)
     try:
         opening = _opening(house, dataset) if draft.samples.prompt is None else ""
         spec = resolve(draft, dataset=dataset, opening=opening, seed=house.chance.seed())
@@ -94,70 +82,6 @@ def _opening(house: House, dataset: Dataset) -> str:
 
 
 def _forecast(house: House, uow: UnitOfWork, *, spec: TrainSpec, dataset: Dataset) -> Forecast:
-    alive = uow.workers.alive(now=uow.now(), lease_s=house.leases.lease_s)
-    queue_s = expected_wait_s(
-        slots=sum(worker.slots for worker in alive if not worker.draining),
-        held_s=[job.remaining_s for job in uow.jobs.held()],
-        ahead_s=uow.jobs.waiting_s(before=None),
-    )
+    queue_s = expected_queue_s(house, uow)
     free_bytes = house.store.free_bytes()
     return forecast(spec, dataset=dataset, speeds=uow.attempts.speeds(), queue_s=queue_s, free_bytes=free_bytes)
-
-
-def _new_job(
-    spec: TrainSpec,
-    said: Forecast,
-    *,
-    caller: Caller,
-    dataset: Dataset,
-    labels: Mapping[str, str],
-    now: datetime.datetime,
-) -> Job:
-    return Job(
-        project_id=caller.project_id,
-        id="",
-        uid="",
-        state=JobState.QUEUED,
-        desire=Desire.RUN,
-        spec=spec,
-        forecast=said,
-        dataset_uid=dataset.uid,
-        creator=caller.api_key,
-        create_time=now,
-        update_time=now,
-        labels=dict(labels),
-    )
-
-
-def _accept(house: House, job: Job, *, caller: Caller, request: RequestKey) -> Job:
-    """Write job, event, bell and audit entry, or nothing; the promise of the whole service begins with this commit."""
-    with house.storage.write() as uow:
-        now = uow.now()
-        earlier = uow.requests.remember(caller, request, resource=job.name, time=now)
-        if earlier is not None:
-            return find_own_job(uow, caller=caller, name=earlier)
-        _check_room(uow, caller=caller)
-        _check_dataset(uow, job, caller=caller)
-        job = dataclasses.replace(job, create_time=now, update_time=now)
-        uow.jobs.add(job)
-        job = uow.events.append(job, [StateChanged(before=None, after=job.state, message="it is submitted")], time=now)
-        uow.jobs.save(job)
-        uow.outbox.add(job.uid, due_time=now)
-        uow.audit.record(caller, resource=job.name, time=now)
-        uow.commit()
-    return job
-
-
-def _check_room(uow: UnitOfWork, *, caller: Caller) -> None:
-    project = uow.projects.lock(caller.project_id)
-    most = project.open_jobs_max if project else limits.OPEN_JOBS_MAX_DEFAULT
-    if uow.jobs.count(caller.project_id, states=OPEN) >= most:
-        message = f"{caller.project} has {counted(most, 'job')} not over yet, which is its limit; wait, or cancel some"
-        raise LimitReached(message, metadata={"limit": "open_jobs_max", "value": str(most)})
-
-
-def _check_dataset(uow: UnitOfWork, job: Job, *, caller: Caller) -> None:
-    """Hold the dataset, so that it cannot be deleted between the look at it and the commit."""
-    dataset = uow.datasets.lock(caller.project_id, job.spec.dataset.rsplit("/", 1)[-1])
-    if dataset is None or dataset.uid != job.dataset_uid:
-        raise NotFound.of(job.spec.dataset)
