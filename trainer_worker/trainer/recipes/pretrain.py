@@ -102,14 +102,7 @@ def micro_batches(run: Run) -> Iterator[Tensor]:
 
 
 def rate_of(run: Run, *, step: int) -> float:
-    spec = run.spec.optimization
-    return learning_rate(
-        step,
-        steps=run.spec.steps,
-        peak=spec.learning_rate,
-        warmup_steps=spec.warmup_steps,
-        final_ratio=spec.final_learning_rate_ratio,
-    )
+    return learning_rate(step, steps=run.spec.steps, spec=run.spec.optimization)
 
 
 def count(run: Run, *, loss: float, norm: float, rate: float, seconds: float) -> None:
