@@ -1,0 +1,157 @@
+"""What is trained further, on what, and how: the specification of a fine-tuning job."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from services.domain.architecture import Architecture
+from services.domain.flops import flops_per_token
+from services.domain.optimization import OptimizationDraft, OptimizationSpec
+from services.domain.plain import from_plain, to_plain
+from services.domain.run_settings import (
+    CheckpointsDraft,
+    CheckpointsSpec,
+    ComputeDraft,
+    ComputeSpec,
+    EvaluationDraft,
+    EvaluationSpec,
+    MixturePart,
+    MixturePartDraft,
+    Precision,
+    RegularizationDraft,
+    RegularizationSpec,
+    RowsDraft,
+    RowsSpec,
+    SamplesDraft,
+    SamplesSpec,
+)
+
+LORA_TARGETS = ("query", "key", "value", "out", "gate", "up", "down")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraSpec:
+    """Low-rank adaptation (Hu et al. 2021, arXiv 2106.09685), decided."""
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    targets: tuple[str, ...] = LORA_TARGETS
+    rank_stabilized: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """What is known of the weights that tuning begins with. `parameters` is exact where `architecture` is not: other
+    families have norms and biases of their own.
+    """
+
+    architecture: Architecture
+    vocabulary_size: int
+    parameters: int
+
+    def adapter_parameters(self, lora: LoraSpec) -> int:
+        """Return the number of weights of the adapters: two matrices a target and layer."""
+        shape = self.architecture
+        narrow, wide = shape.key_value_width, shape.feed_forward_width
+        outer = {"query": shape.width, "key": narrow, "value": narrow, "out": shape.width}
+        outer |= {"gate": wide, "up": wide, "down": wide}
+        return lora.rank * shape.layers * sum(shape.width + outer[target] for target in lora.targets)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneSpec:
+    """Training that goes on from a model, every default filled in.
+
+    `base` is the exact version or checkpoint, `base_model` what it was found to be. `rows` is None where all datasets
+    are plain text; `lora` is None where all weights move.
+    """
+
+    kind: ClassVar[str] = "fine_tune"
+
+    base: str
+    base_model: BaseModel
+    dataset: str
+    steps: int
+    seed: int
+    optimization: OptimizationSpec
+    evaluation: EvaluationSpec
+    samples: SamplesSpec
+    checkpoints: CheckpointsSpec
+    precision: Precision
+    model: str
+    context_length: int
+    mixture: tuple[MixturePart, ...] = ()
+    lora: LoraSpec | None = None
+    rows: RowsSpec | None = None
+    regularization: RegularizationSpec = RegularizationSpec()
+    compute: ComputeSpec = ComputeSpec()
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of the model that comes out; adapters are merged into it."""
+        return self.base_model.parameters
+
+    @property
+    def trained_parameters(self) -> int:
+        """Number of weights that move."""
+        return self.parameters if self.lora is None else self.base_model.adapter_parameters(self.lora)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that one optimizer step trains on, padding included."""
+        return self.optimization.batch_size * self.context_length
+
+    @property
+    def flops_per_step(self) -> float:
+        """Floating-point operations of one step."""
+        of_token = flops_per_token(
+            self.base_model.architecture,
+            parameters=self.parameters,
+            context_length=self.context_length,
+            adapters=None if self.lora is None else self.trained_parameters,
+            recomputed=self.compute.activation_checkpointing,
+        )
+        return of_token * self.tokens_per_step
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` turns back."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "FineTuneSpec":
+        """Return the specification behind plain values."""
+        return from_plain(cls, plain)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraDraft:
+    """Low-rank adaptation, as asked for."""
+
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float | None = None
+    targets: tuple[str, ...] = ()
+    rank_stabilized: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneDraft:
+    """Training that goes on from a model as a caller asks for it; what is None or empty is left to the service."""
+
+    base: str
+    dataset: str
+    mixture: tuple[MixturePartDraft, ...] = ()
+    lora: LoraDraft | None = None
+    steps: int | None = None
+    seed: int | None = None
+    optimization: OptimizationDraft = OptimizationDraft()
+    evaluation: EvaluationDraft = EvaluationDraft()
+    samples: SamplesDraft = SamplesDraft()
+    checkpoints: CheckpointsDraft = CheckpointsDraft()
+    precision: Precision | None = None
+    model: str = ""
+    rows: RowsDraft = RowsDraft()
+    regularization: RegularizationDraft = RegularizationDraft()
+    compute: ComputeDraft = ComputeDraft()
+    context_length: int | None = None
