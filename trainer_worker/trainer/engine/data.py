@@ -3,7 +3,6 @@
 B rows   T positions (windows hold one token more, the last target)
 """
 
-import hashlib
 import pathlib
 import uuid
 from collections.abc import Iterator
@@ -13,12 +12,11 @@ import torch
 from torch import Tensor
 
 from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.order import permuted, shuffled
 from trainer_worker.trainer.engine.text import Bytes
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
 
-FEISTEL_ROUNDS = 6
-
-Indices = np.ndarray[tuple[int], np.dtype[np.uint64]]
+__all__ = ["Windows", "batch", "permuted", "require_one_batch", "tokenized", "validation_batches"]
 
 
 class Windows:
@@ -41,46 +39,7 @@ def batch(windows: Windows, *, seed: int, first_sample: int, size: int) -> Tenso
     Each epoch goes through all windows once, in an order of its own. Shape (size, T + 1), int64.
     """
     samples = np.arange(first_sample, first_sample + size)
-    epochs, places = samples // windows.count, samples % windows.count
-    indices = np.empty(size, np.int64)
-    for epoch in np.unique(epochs):
-        here = epochs == epoch
-        indices[here] = permuted(places[here], count=windows.count, seed=seed, epoch=int(epoch))
-    return windows.read(indices)
-
-
-def permuted(places: np.ndarray, *, count: int, seed: int, epoch: int) -> np.ndarray:
-    """Where each place of an epoch points to: a permutation of 0 to count - 1 that needs no table.
-
-    A Feistel network over the next even number of bits, walked again where it lands beyond `count`.
-    Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains", section 4.
-    """
-    half_bits = max(1, (max(1, count - 1).bit_length() + 1) // 2)
-    keys = round_keys(seed=seed, epoch=epoch)
-    walked = feistel(places.astype(np.uint64), half_bits=half_bits, keys=keys)
-    while (beyond := walked >= count).any():
-        walked[beyond] = feistel(walked[beyond], half_bits=half_bits, keys=keys)
-    return walked.astype(np.int64)
-
-
-def round_keys(*, seed: int, epoch: int) -> Indices:
-    digest = hashlib.blake2b(f"data order {seed} {epoch}".encode(), digest_size=8 * FEISTEL_ROUNDS).digest()
-    return np.frombuffer(digest, "<u8")
-
-
-def feistel(values: Indices, *, half_bits: int, keys: Indices) -> Indices:
-    shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
-    left, right = values >> shift, values & mask
-    for key in keys:
-        left, right = right, left ^ (mixed(right ^ key) & mask)
-    return (left << shift) | right
-
-
-def mixed(values: Indices) -> Indices:
-    """Scrambles 64 bits. Source: the finalizer of SplitMix64 (Steele et al. 2014)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    return windows.read(shuffled(samples, count=windows.count, seed=seed))
 
 
 def validation_batches(tokens: np.ndarray, *, context_length: int, sequences: int, rows: int) -> Iterator[Tensor]:
