@@ -104,6 +104,7 @@ class CheckpointWritten(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     VALIDATION_LOSS_FIELD_NUMBER: _builtins.int
     VALIDATION_BITS_PER_BYTE_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """After which step."""
     artifact_prefix: _builtins.str
@@ -120,6 +121,8 @@ class CheckpointWritten(_message.Message):
     """Last loss on held-out text, in nats per token."""
     validation_bits_per_byte: _builtins.float
     """The same in bits per byte of text."""
+    lineage: _builtins.int
+    """Number of the line of steps that it belongs to. 0: the present one. One of a line that the run has left is refused."""
     def __init__(
         self,
         *,
@@ -131,10 +134,11 @@ class CheckpointWritten(_message.Message):
         parameters: _builtins.int = ...,
         validation_loss: _builtins.float | None = ...,
         validation_bits_per_byte: _builtins.float | None = ...,
+        lineage: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "artifact_prefix", b"artifact_prefix", "complete", b"complete", "manifest_sha256", b"manifest_sha256", "parameters", b"parameters", "size_bytes", b"size_bytes", "step", b"step", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "artifact_prefix", b"artifact_prefix", "complete", b"complete", "lineage", b"lineage", "manifest_sha256", b"manifest_sha256", "parameters", b"parameters", "size_bytes", b"size_bytes", "step", b"step", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__validation_bits_per_byte: _TypeAlias = _typing.Literal["validation_bits_per_byte"]  # noqa: Y015
     _WhichOneofArgType__validation_bits_per_byte: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte"]  # noqa: Y015

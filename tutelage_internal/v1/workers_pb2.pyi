@@ -253,7 +253,9 @@ class Assignment(_message.Message):
     recorded_step: _builtins.int
     """Last step whose metrics are recorded: up to it, metrics are computed again but not told again."""
     checkpoint_prefix: _builtins.str
-    """Where this attempt writes its checkpoints, as a key in the artifact store."""
+    """Where this attempt writes its checkpoints, as a key in the artifact store: `step-{step}` below it, or
+    `step-{step}-l{lineage}`, which keeps the steps after a rollback apart from those before.
+    """
     lease_seconds: _builtins.float
     """Seconds that the lease lasts without a heartbeat."""
     heartbeat_seconds: _builtins.float

@@ -643,7 +643,9 @@ class VerifyJobRequest(_message.Message):
     first_step: _builtins.int
     """First step to compute again. Default: the one after the oldest checkpoint that is left."""
     steps: _builtins.int
-    """How many steps to compute; 1 to 100,000. Default 10, or all there are."""
+    """How many steps to compute; 1 to 40,000, those from the checkpoint to `first_step` counted. Default 10, or all
+    there are.
+    """
     request_id: _builtins.str
     """A UUID that makes repeating this call safe."""
     def __init__(

@@ -1159,7 +1159,9 @@ class VerifySpec(_message.Message):
     checkpoint that is left.
     """
     steps: _builtins.int
-    """How many steps to compute; 1 to 100,000. Default 10, or all there are."""
+    """How many steps to compute; 1 to 40,000, those from the checkpoint to `first_step` counted. Default 10, or all
+    there are.
+    """
     def __init__(
         self,
         *,
