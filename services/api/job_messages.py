@@ -10,6 +10,8 @@ from services.domain.job_events import (
     JobEvent,
     MetricLogged,
     Note,
+    RolledBack,
+    RowsBlamed,
     SampleDrawn,
     StateChanged,
 )
@@ -20,10 +22,11 @@ from tutelage.v1 import jobs_pb2 as pb
 
 def job_message(job: Job) -> pb.Job:
     """Return the message that tells a job."""
+    said: dict[str, Any] = {job.kind: job.spec}
     return to_message(
         job,
         pb.Job,
-        train=job.spec,
+        **said,
         progress=_progress(job),
         attempts=job.epoch,
         worker=f"workers/{job.worker_id}" if job.worker_id else "",
@@ -68,4 +71,6 @@ _HAPPENINGS: dict[type[Happening], tuple[str, Callable[[Any], Any]]] = {
     SampleDrawn: ("sample_drawn", lambda happening: to_message(happening, pb.SampleDrawn)),
     CheckpointCommitted: ("checkpoint_committed", lambda happening: to_message(happening, pb.CheckpointCommitted)),
     Note: ("note", lambda happening: to_message(happening, pb.Note)),
+    RowsBlamed: ("rows_blamed", lambda happening: to_message(happening, pb.RowsBlamed)),
+    RolledBack: ("rolled_back", lambda happening: to_message(happening, pb.RolledBack)),
 }

@@ -1,5 +1,6 @@
 """The servicer of tutelage_internal.v1.Workers."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from services.api.guards import Visit
@@ -7,8 +8,17 @@ from services.api.tailer import Tailer
 from services.api.translation import from_message, to_message
 from services.domain.datasets import Dataset
 from services.domain.errors import InvalidField, StaleAttempt
-from services.domain.job_events import CheckpointWritten, Fact, MetricLogged, Note, SampleDrawn
-from services.domain.jobs import Assignment, AttemptEnd, Checkpoint, JobFailure
+from services.domain.job_events import (
+    CheckpointWritten,
+    Fact,
+    MetricLogged,
+    Note,
+    RolledBack,
+    RowsBlamed,
+    SampleDrawn,
+)
+from services.domain.jobs import Assignment, AttemptEnd, Checkpoint, JobFailure, Usage, Verification
+from services.domain.models import ModelFiles
 from services.domain.workers import WorkerInfo
 from services.jobs.claim_job import claim_job
 from services.jobs.commit_checkpoint import commit_checkpoint
@@ -26,6 +36,9 @@ _TOLD: dict[str, type] = {
     "sample_drawn": SampleDrawn,
     "note": Note,
     "checkpoint_written": CheckpointWritten,
+    "rows_blamed": RowsBlamed,
+    "rolled_back": RolledBack,
+    "usage": Usage,
 }
 _ENDS = {
     pb.OUTCOME_COMPLETE: AttemptEnd.COMPLETE,
@@ -85,7 +98,7 @@ class Workers:
             message=request.message,
         )
         self._tailer.wake(request.attempt.job_uid)
-        return pb.RejectCheckpointResponse(resume=_resume(resume))
+        return pb.RejectCheckpointResponse(resume=checkpoint_artifact(resume))
 
     def finish_attempt(self, _visit: Visit, request: pb.FinishAttemptRequest) -> pb.FinishAttemptResponse:
         if request.outcome not in _ENDS:
@@ -135,24 +148,56 @@ def _fact(fact: facts_pb2.Fact, *, index: int) -> Fact:
 
 
 def _assignment(house: House, assignment: Assignment) -> pb.Assignment:
-    job = assignment.job
+    job, verification = assignment.job, assignment.verification
+    said: dict[str, Any] = {} if verification else {job.kind: job.spec}
     return to_message(
         job,
         pb.Assignment,
         attempt=pb.Attempt(job_uid=job.uid, epoch=job.epoch, token=assignment.token),
         job=job.name,
-        train=job.spec,
+        **said,
+        verification=_verification(verification) if verification else None,
         dataset=_dataset(assignment.dataset),
-        resume=_resume(assignment.resume),
+        mixture=[_dataset(each, weight=part.weight) for each, part in _mixture(assignment)],
+        tokenizer=_dataset(assignment.tokenizer),
+        base=model_artifact(assignment.base),
+        resume=checkpoint_artifact(assignment.resume),
+        lineage=verification.lineage if verification else job.lineage,
         checkpoint_prefix=assignment.checkpoint_prefix,
         lease_seconds=house.leases.lease_s,
         heartbeat_seconds=house.leases.heartbeat_s,
     )
 
 
-def _dataset(dataset: Dataset) -> pb.DatasetArtifact:
-    return to_message(dataset, pb.DatasetArtifact, key=dataset.artifact_key, train_bytes=dataset.split.train_bytes)
+def _mixture(assignment: Assignment) -> Iterable[tuple[Dataset, Any]]:
+    spec = assignment.verification.spec if assignment.verification else assignment.job.spec
+    return zip(assignment.mixture, getattr(spec, "mixture", ()), strict=True)
 
 
-def _resume(checkpoint: Checkpoint | None) -> pb.CheckpointArtifact | None:
+def _verification(verification: Verification) -> pb.Verification:
+    said: dict[str, Any] = {verification.kind: verification.spec}
+    return to_message(verification, pb.Verification, **said)
+
+
+def _dataset(dataset: Dataset | None, *, weight: float | None = None) -> pb.DatasetArtifact | None:
+    if dataset is None:
+        return None
+    split = dataset.split
+    return to_message(
+        dataset,
+        pb.DatasetArtifact,
+        key=dataset.artifact_key,
+        train_bytes=split.train_bytes,
+        train_rows=split.train_rows,
+        weight=weight,
+    )
+
+
+def model_artifact(files: ModelFiles | None) -> pb.ModelArtifact | None:
+    """Return the message that tells where the files of a model are."""
+    return to_message(files, pb.ModelArtifact) if files else None
+
+
+def checkpoint_artifact(checkpoint: Checkpoint | None) -> pb.CheckpointArtifact | None:
+    """Return the message that tells where a checkpoint is."""
     return to_message(checkpoint, pb.CheckpointArtifact) if checkpoint else None

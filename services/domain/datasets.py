@@ -9,6 +9,35 @@ class DatasetFormat(enum.Enum):
     """What the bytes of a dataset are."""
 
     TEXT = "TEXT"
+    JSONL = "JSONL"
+    PARQUET = "PARQUET"
+    MODEL_FILES = "MODEL_FILES"
+    TOKENIZER = "TOKENIZER"
+
+
+TRAINABLE = frozenset({DatasetFormat.TEXT, DatasetFormat.JSONL, DatasetFormat.PARQUET})
+"""Formats that hold something to train on."""
+
+
+class RowKind(enum.Enum):
+    """What the rows of a dataset are."""
+
+    TEXT = "TEXT"
+    PROMPT_COMPLETION = "PROMPT_COMPLETION"
+    MESSAGES = "MESSAGES"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowStatistics:
+    """What the rows of a dataset look like; lengths are in bytes of text, numbers of rows count from 1."""
+
+    kind: RowKind
+    duplicate_rows: int
+    duplicate_examples: tuple[int, ...]
+    bytes_min: int
+    bytes_median: int
+    bytes_p95: int
+    bytes_max: int
 
 
 class DatasetState(enum.Enum):
@@ -45,6 +74,12 @@ class Dataset:
     create_time: datetime.datetime
     creator: str
     filename: str
+    row_statistics: RowStatistics | None = None
+
+    @property
+    def row_kind(self) -> RowKind | None:
+        """What its rows are, for a dataset of rows."""
+        return self.row_statistics.kind if self.row_statistics else None
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 
 from services.domain.job_states import JobState
-from services.domain.jobs import JobFailure
+from services.domain.jobs import JobFailure, Usage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,15 @@ class StateChanged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetricLogged:
-    """The measurements of one optimizer step; a value that is not finite is NaN."""
+    """The measurements of one optimizer step; a value that is not finite is NaN.
+
+    The chains are hashes over what the steps up to this one trained on, and over what came out; hexadecimal.
+    """
 
     step: int
     values: Mapping[str, float]
+    data_chain: str = ""
+    loss_chain: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,39 @@ class Note:
     details: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-Happening = StateChanged | MetricLogged | SampleDrawn | CheckpointCommitted | Note
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlamedRow:
+    """A row, or a window of a plain text, with a large loss; rows count from 1, and 0 is plain text."""
+
+    step: int
+    dataset: str
+    row: int
+    token: int
+    loss: float
+    excerpt: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowsBlamed:
+    """The rows that the model finds hardest, the hardest first."""
+
+    step: int
+    rows: tuple[BlamedRow, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RolledBack:
+    """Training went back to a checkpoint; what follows belongs to the line of steps with the number `lineage`."""
+
+    from_step: int
+    to_step: int
+    message: str
+    lineage: int
+
+
+Happening = StateChanged | MetricLogged | SampleDrawn | CheckpointCommitted | Note | RowsBlamed | RolledBack
+Told = MetricLogged | SampleDrawn | Note | RowsBlamed | RolledBack
+"""What a trainer tells that becomes part of the history."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,6 +127,8 @@ class CheckpointWritten:
     parameters: int = 0
     validation_loss: float | None = None
     validation_bits_per_byte: float | None = None
+    lineage: int = 0
+    """Which line of steps it belongs to; 0 if the trainer did not say."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,4 +136,4 @@ class Fact:
     """One thing that a trainer did; `seq` is its place among the facts of the attempt."""
 
     seq: int
-    told: MetricLogged | SampleDrawn | Note | CheckpointWritten
+    told: Told | CheckpointWritten | Usage

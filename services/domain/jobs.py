@@ -8,10 +8,11 @@ import re
 from services.domain.datasets import Dataset
 from services.domain.forecast import Forecast
 from services.domain.job_states import HELD, Desire, JobState, Trigger, next_state
-from services.domain.training import TrainSpec
+from services.domain.models import ModelFiles
+from services.domain.work import TrainedWork, Work
 
 CHECKPOINTS = "checkpoints"
-_FILE_SET = re.compile(rf"{CHECKPOINTS}/([0-9a-f-]{{36}})/e([0-9]{{1,18}})/step-[0-9]+")
+_FILE_SET = re.compile(rf"{CHECKPOINTS}/([0-9a-f-]{{36}})/e([0-9]{{1,18}})/step-[0-9]+(?:-l([0-9]{{1,18}}))?")
 
 
 class FailureReason(enum.Enum):
@@ -47,13 +48,20 @@ class Job:
     uid: str
     state: JobState
     desire: Desire
-    spec: TrainSpec
+    spec: Work
     forecast: Forecast
     dataset_uid: str
+    """Its first dataset; empty for work that reads none."""
     creator: str
     create_time: datetime.datetime
     update_time: datetime.datetime
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
+    mixture_uids: tuple[str, ...] = ()
+    """The datasets of the mixture, in the order of the specification."""
+    tokenizer_uid: str = ""
+    """The dataset that holds the tokenizer, if one does."""
+    base: ModelFiles | None = None
+    """What it begins with, if not with nothing."""
     start_time: datetime.datetime | None = None
     end_time: datetime.datetime | None = None
     failure: JobFailure | None = None
@@ -66,12 +74,17 @@ class Job:
     # the record
     last_seq: int = 0
     lineage: int = 1
+    """Number of the line of steps; going back to an earlier step begins the next one."""
+    line_start: int = 0
+    """The step at which the present line left the one before."""
     recorded_step: int = 0
     sampled_step: int = 0
     checkpoint_step: int | None = None
     loss: float | None = None
     validation_loss: float | None = None
     tokens_per_second: float | None = None
+    training_s: float = 0.0
+    peak_memory_bytes: int | None = None
     # the budgets
     interruptions: int = 0
     attempts_without_progress: int = 0
@@ -81,6 +94,23 @@ class Job:
     def name(self) -> str:
         """Its resource name; empty for one that was only validated."""
         return f"projects/{self.project_id}/jobs/{self.id}" if self.id else ""
+
+    @property
+    def kind(self) -> str:
+        """What kind of work it is."""
+        return self.spec.kind
+
+    @property
+    def input_uids(self) -> tuple[str, ...]:
+        """Every dataset that it reads."""
+        return tuple(uid for uid in (self.dataset_uid, *self.mixture_uids, self.tokenizer_uid) if uid)
+
+    @property
+    def usage(self) -> "Usage | None":
+        """What it has taken so far; None before anything was measured."""
+        if not self.training_s and self.peak_memory_bytes is None:
+            return None
+        return Usage(training_s=self.training_s or None, peak_memory_bytes=self.peak_memory_bytes)
 
     @property
     def held(self) -> bool:
@@ -95,7 +125,7 @@ class Job:
     @property
     def remaining_s(self) -> float | None:
         """Seconds until training is complete at the present speed, if that can be said."""
-        if not self.tokens_per_second:
+        if not self.tokens_per_second or not self.spec.tokens_per_step:
             return None
         return (self.spec.steps - self.recorded_step) * self.spec.tokens_per_step / self.tokens_per_second
 
@@ -106,6 +136,14 @@ class Job:
     def released(self) -> "Job":
         """Return the job without its lease."""
         return dataclasses.replace(self, worker_id="", lease_until=None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a job has taken: seconds in steps over all attempts, and the most memory that it held at once."""
+
+    training_s: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 class AttemptEnd(enum.Enum):
@@ -165,19 +203,50 @@ class Checkpoint:
     size_bytes: int
     create_time: datetime.datetime
     complete: bool = False
+    abandoned: bool = False
+    """Whether the run went back to an earlier step since: it is not resumed from any more."""
     parameters: int = 0
     validation_loss: float | None = None
     validation_bits_per_byte: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordedStep:
+    """What was recorded of a step; `loss` is None if it was not finite."""
+
+    step: int
+    data_chain: str
+    loss_chain: str
+    loss: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Steps of another job that are to be computed again: what it does, and what was recorded of it."""
+
+    spec: TrainedWork
+    lineage: int
+    first_step: int
+    recorded: tuple[RecordedStep, ...]
+
+    @property
+    def kind(self) -> str:
+        """What kind of work the other job is."""
+        return self.spec.kind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """All that a trainer needs to know."""
+    """All that a trainer needs to know. `resume` is a checkpoint of the job, or of the one that is verified."""
 
     job: Job
     token: bytes = dataclasses.field(repr=False)
-    dataset: Dataset
+    dataset: Dataset | None
     resume: Checkpoint | None
+    mixture: tuple[Dataset, ...] = ()
+    tokenizer: Dataset | None = None
+    base: ModelFiles | None = None
+    verification: Verification | None = None
 
     @property
     def checkpoint_prefix(self) -> str:
@@ -188,6 +257,15 @@ class Assignment:
 def checkpoint_prefix(job_uid: str, *, epoch: int) -> str:
     """Return where an attempt writes its checkpoints; the epoch keeps a stale writer off its successor's files."""
     return f"{CHECKPOINTS}/{job_uid}/e{epoch}"
+
+
+def line_of_checkpoint(artifact_prefix: str) -> int:
+    """Return the line of steps in the name of a file set; 0 for a name without one.
+
+    After a rollback the same attempt computes the same steps anew: `step-50-l2` and `step-50` lie side by side.
+    """
+    found = _FILE_SET.fullmatch(artifact_prefix)
+    return int(found[3] or 0) if found else 0
 
 
 def attempt_of_checkpoint(artifact_prefix: str) -> tuple[str, int] | None:

@@ -35,6 +35,13 @@ UPLOAD_CHUNK_BYTES_MAX = 1 * MIB  # a quarter of a message, so that one slow str
 UPLOAD_LIFETIME_S = 24 * 3600  # long enough for a broken line overnight
 OPEN_UPLOADS_MAX = 100  # of a project; each may hold 4 GiB for a day
 UPLOAD_PART_BYTES = 8 * MIB  # what one row of an upload counts, and what an open stream holds in memory
+ROW_BYTES_MAX = 16 * MIB  # one row is held in memory while it is looked at; a book is a few MiB
+BAD_ROWS_SHOWN_MAX = 100  # of one refusal, each with its number and field
+DUPLICATE_ROWS_SHOWN_MAX = 20  # examples, to look at
+ROWS_MAX = 50_000_000  # 16 bytes a row are held to find duplicates: 800 MB
+MESSAGES_MAX = 10_000  # turns of one conversation
+MODEL_FILES_MAX = 1000  # members of an archive; the largest published models have some 200
+TOKENIZER_BYTES_MAX = 256 * MIB  # the largest published tokenizer.json has 33 MB
 VALIDATION_FRACTION_MIN = 0.001
 VALIDATION_FRACTION_MAX = 0.5  # more validation than training is a mistake
 VALIDATION_FRACTION_DEFAULT = 0.05
@@ -57,18 +64,49 @@ BYTE_VOCABULARY_SIZE = 257  # 256 bytes and one end-of-text
 BPE_VOCABULARY_SIZE_MIN = 258  # bytes, end-of-text and one merge
 BPE_VOCABULARY_SIZE_MAX = 131072  # 2^17, as the largest in use
 BPE_VOCABULARY_SIZE_DEFAULT = 4096
+TOKENIZER_FILE_BYTES_MAX = 64 * MIB  # Gemma's, with 262,144 tokens, has 33 MB; it is read whole
+
+# Data
+MIXTURE_PARTS_MAX = 15  # with the first dataset 16, each an open file of the trainer
+MIXTURE_WEIGHT_MAX = 1000.0  # beyond, the first dataset is hardly seen at all
+CHAT_TEMPLATE_CHARACTERS_MAX = 20_000  # the longest in use have some 12,000
 
 # A run
 STEPS_MAX = 10_000_000  # four months at one step a second
 BATCH_SIZE_MAX = 65536
 TOKENS_PER_STEP_MAX = 2**26  # 64 Mi tokens, four times the largest published batch
 LEARNING_RATE_MAX = 1.0
+LEARNING_RATE_UNUSUAL_ADAM = 0.1  # every weight moves by about this much a step, and most are smaller
+LEARNING_RATE_UNUSUAL_LOW = 1e-7  # fp32 weights of the usual size hardly change
+LEARNING_RATE_UNUSUAL_LOW_SGD = 1e-2  # gradients are clipped to a norm of 1, spread over all weights
+FINAL_LEARNING_RATE_RATIO_DEFAULT = 0.1
+WEIGHT_DECAY_DEFAULT = 0.1  # as GPT-3 and Llama
+CLIP_NORM_DEFAULT = 1.0
+BETA1_DEFAULT = 0.9
+BETA2_DEFAULT = 0.95  # as GPT-3 and Llama
+BETA2_RMSPROP_DEFAULT = 0.99  # as torch
+EPSILON_DEFAULT = 1e-8
+MOMENTUM_SGD_DEFAULT = 0.9
+MOMENTUM_MUON_DEFAULT = 0.95  # as Jordan 2024
+DECAY_RATIO_DEFAULT = 0.2  # Haegele et al. 2024, arXiv 2405.18392: 10 to 20 % is as good as a cosine
+EARLY_STOPPING_PATIENCE_MAX = 1000
+EARLY_STOPPING_MIN_DELTA_MAX = 10.0  # nats; ln of the largest vocabulary is 12
 SEED_MAX = 2**32 - 1  # uint32 on the wire
 EVALUATION_SEQUENCES_MAX = 100_000
 EVALUATION_SEQUENCES_DEFAULT = 64
 SAMPLE_PROMPT_CHARACTERS_MAX = 2000
 SAMPLE_TOKENS_MAX = 1000  # drawn while training waits
 SAMPLE_TOKENS_DEFAULT = 100
+
+# Fine-tuning
+FINE_TUNE_STEPS_DEFAULT = 200
+FINE_TUNE_BATCH_SIZE_DEFAULT = 8
+FINE_TUNE_LEARNING_RATE_DEFAULT = 1e-4
+FINE_TUNE_LORA_LEARNING_RATE_DEFAULT = 2e-4  # Biderman et al. 2024, arXiv 2405.09673: adapters want more than weights
+FINE_TUNE_CONTEXT_LENGTH_MAX_DEFAULT = 2048  # rows are mostly shorter, and memory grows with it
+LORA_RANK_MAX = 1024
+LORA_RANK_DEFAULT = 16
+LORA_ALPHA_MAX = 4096.0  # twice the largest rank, and twice that
 
 # Jobs
 OPEN_JOBS_MAX_DEFAULT = 1000  # of a project; bounds what one tenant can make the claim look through
@@ -79,6 +117,11 @@ API_KEYS_MAX = 1000  # of a project, revoked ones not counted; a page shows them
 FACTS_MAX = 1000  # of one report: 1000 facts of at most 4 KiB stay below 4 MiB
 FACT_TEXT_CHARACTERS_MAX = 20_000  # of a sample or a note; a report must stay below 4 MiB
 METRIC_VALUES_MAX = 64  # keys of one step
+BLAMED_ROWS_MAX = 20  # of one look: a person reads that many
+BLAMED_EXCERPT_CHARACTERS_MAX = 200  # two lines of a table
+VERIFIED_STEPS_MAX = 40_000  # from the checkpoint on; 40,000 steps of 90 bytes stay below the 4 MiB of one message
+VERIFIED_STEPS_DEFAULT = 10
+FILE_CHUNK_BYTES = 1 * MIB  # of one message of a file that is read
 NO_PROGRESS_ATTEMPTS_MAX = 3  # attempts in a row without a newer checkpoint (NVRx uses the same number)
 INTERRUPTIONS_MAX = 100  # one every 3 hours for 12 days, the rate of Llama 3's cluster on one machine
 HOST_OUT_OF_MEMORY_RETRIES_MAX = 1  # a neighbour may have caused the first

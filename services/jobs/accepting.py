@@ -20,6 +20,7 @@ from services.domain.jobs import Job
 from services.domain.labels import label_violations
 from services.domain.projects import Caller
 from services.domain.requests import RequestKey
+from services.domain.work import mixture_of, tokenizer_dataset_of
 from services.jobs.own_job import find_own_job
 from services.ports import House, UnitOfWork
 
@@ -104,6 +105,7 @@ def accept(
     """
     uid = house.chance.uid()
     job = dataclasses.replace(job, uid=uid, id=job_id or f"{word}-{uid.replace('-', '')[:12]}")
+    job = _with_inputs(job, datasets)
     with house.storage.write() as uow:
         now = uow.now()
         earlier = uow.requests.remember(caller, request, resource=job.name, time=now)
@@ -119,6 +121,17 @@ def accept(
         uow.audit.record(caller, resource=job.name, time=now)
         uow.commit()
     return job
+
+
+def _with_inputs(job: Job, datasets: Sequence[Dataset]) -> Job:
+    """Return the job with the uids of what its specification names: a name may be another dataset's one day."""
+    uids = {dataset.name: dataset.uid for dataset in datasets}
+    mixture, tokenizer = mixture_of(job.spec), tokenizer_dataset_of(job.spec)
+    return dataclasses.replace(
+        job,
+        mixture_uids=tuple(uids[name] for name in mixture) or job.mixture_uids,
+        tokenizer_uid=uids[tokenizer] if tokenizer else job.tokenizer_uid,
+    )
 
 
 def _check_room(uow: UnitOfWork, *, caller: Caller) -> None:

@@ -3,13 +3,16 @@
 import dataclasses
 import datetime
 
-from services.domain.datasets import Dataset, DatasetState
 from services.domain.errors import InvalidField
 from services.domain.job_events import Note, NoteLevel
 from services.domain.job_states import HELD, Desire, Trigger
-from services.domain.jobs import Assignment, Attempt, Checkpoint, FailureReason, Job, JobFailure
+from services.domain.jobs import Assignment, Attempt, AttemptEnd, Checkpoint, FailureReason, Job, JobFailure
 from services.domain.limits import WORKER_SLOTS_MAX
+from services.domain.work import TRAINED, mixture_of
 from services.domain.workers import WorkerInfo
+from services.jobs.assigning import assignment_of, find_inputs
+from services.jobs.completing import completed
+from services.jobs.ending import close_attempt
 from services.jobs.moving import move
 from services.ports import House, UnitOfWork
 
@@ -43,8 +46,8 @@ def _assignment_again(house: House, uow: UnitOfWork, attempt: Attempt) -> Assign
     job = uow.jobs.lock_by_uid(attempt.job_uid)
     if job is None or not job.held or job.epoch != attempt.epoch or attempt.end_time is not None:
         return None
-    dataset = uow.datasets.find_by_uid(job.dataset_uid)
-    return _assignment(house, job, dataset, uow.checkpoints.newest_usable(job.uid)) if dataset else None
+    inputs = find_inputs(uow, job)
+    return assignment_of(house, uow, job, inputs=inputs) if inputs else None
 
 
 def _claim(house: House, uow: UnitOfWork, worker: WorkerInfo, claim_id: str, wished_job_uid: str) -> Assignment | None:
@@ -53,12 +56,33 @@ def _claim(house: House, uow: UnitOfWork, worker: WorkerInfo, claim_id: str, wis
         if not _has_room(uow, job):
             full.add(job.project_id)
             continue
-        dataset = uow.datasets.find_by_uid(job.dataset_uid)
-        if dataset is None or dataset.state is DatasetState.DELETED:
+        if _is_complete(uow, job):
+            _complete(house, uow, job, worker=worker, claim_id=house.chance.uid())
+            continue
+        inputs = find_inputs(uow, job)
+        if inputs is None:
             uow.jobs.save(move(uow, job, Trigger.FAIL, now=uow.now(), failure=_input_gone(job)))
             continue
-        return _taken(house, uow, job, dataset=dataset, worker=worker, claim_id=claim_id)
+        job = _taken(house, uow, job, worker=worker, claim_id=claim_id)
+        return assignment_of(house, uow, job, inputs=inputs)
     return None
+
+
+def _is_complete(uow: UnitOfWork, job: Job) -> bool:
+    """Whether only the last word is missing, for work that has nothing to go on from: there is nothing left to do."""
+    if job.kind in TRAINED:
+        return False
+    newest = uow.checkpoints.newest_usable(job.uid)
+    return newest is not None and newest.complete
+
+
+def _complete(house: House, uow: UnitOfWork, job: Job, *, worker: WorkerInfo, claim_id: str) -> None:
+    """End a job whose attempt was lost between its complete file set and its last word."""
+    job = _taken(house, uow, job, worker=worker, claim_id=claim_id)
+    attempt = uow.attempts.find(job.uid, epoch=job.epoch)
+    assert attempt is not None, "it was taken just now"
+    close_attempt(uow, attempt, AttemptEnd.COMPLETE, now=uow.now(), message="its files were complete already")
+    uow.jobs.save(completed(house, uow, job))
 
 
 def _has_room(uow: UnitOfWork, job: Job) -> bool:
@@ -67,9 +91,7 @@ def _has_room(uow: UnitOfWork, job: Job) -> bool:
     return project is not None and uow.jobs.count(job.project_id, states=HELD) < project.running_jobs_max
 
 
-def _taken(
-    house: House, uow: UnitOfWork, job: Job, *, dataset: Dataset, worker: WorkerInfo, claim_id: str
-) -> Assignment:
+def _taken(house: House, uow: UnitOfWork, job: Job, *, worker: WorkerInfo, claim_id: str) -> Job:
     now = uow.now()
     job = dataclasses.replace(
         job,
@@ -84,7 +106,7 @@ def _taken(
     if resume is not None:
         job = _seam(uow, job, resume, now=now)
     uow.jobs.save(job)
-    return _assignment(house, job, dataset, resume)
+    return job
 
 
 def _seam(uow: UnitOfWork, job: Job, resume: Checkpoint, *, now: datetime.datetime) -> Job:
@@ -112,14 +134,13 @@ def _attempt(job: Job, *, claim_id: str, now: datetime.datetime) -> Attempt:
     )
 
 
-def _assignment(house: House, job: Job, dataset: Dataset, resume: Checkpoint | None) -> Assignment:
-    token = house.keys.attempt_token(job.uid, epoch=job.epoch)
-    return Assignment(job=job, token=token, dataset=dataset, resume=resume)
-
-
 def _input_gone(job: Job) -> JobFailure:
     return JobFailure(
         reason=FailureReason.INPUT_GONE,
-        message=f"{job.spec.dataset} was deleted before the job could use it.",
+        message=f"{_inputs(job)} was deleted before the job could use it.",
         help="Upload it again and submit the job again.",
     )
+
+
+def _inputs(job: Job) -> str:
+    return " or ".join([job.spec.dataset or "a dataset", *mixture_of(job.spec)])

@@ -1,10 +1,10 @@
 """Ending an attempt, by the word of its supervisor."""
 
-from services.domain.errors import FactGap, StaleAttempt, WrongState
+from services.domain.errors import FactGap, StaleAttempt
 from services.domain.job_states import Desire, JobState, Trigger
-from services.domain.jobs import AttemptEnd, Checkpoint, Job, JobFailure
-from services.domain.models import ModelVersion
+from services.domain.jobs import AttemptEnd, Job, JobFailure
 from services.jobs.attempt import lock_attempt
+from services.jobs.completing import completed
 from services.jobs.ending import close_attempt, end_early
 from services.jobs.moving import move
 from services.ports import House, UnitOfWork
@@ -21,7 +21,8 @@ def finish_attempt(
 ) -> JobState:
     """End an attempt and return the state of the job; repeated, it returns the state and changes nothing.
 
-    COMPLETE publishes the model version in the same transaction. Raises: StaleAttempt, FactGap, WrongState for COMPLETE
+    COMPLETE publishes the model version in the same transaction, if the job makes one; else its files are all there is.
+    Raises: StaleAttempt, FactGap, WrongState for COMPLETE
     without the complete checkpoint.
     """
     with house.storage.write() as uow:
@@ -52,7 +53,7 @@ def _ended(house: House, uow: UnitOfWork, job: Job, *, end: AttemptEnd, failure:
     if job.state is JobState.CANCELLING:
         return end_early(house, uow, job, end=end, message="no process is left")
     if end is AttemptEnd.COMPLETE:
-        return _completed(house, uow, job)
+        return completed(house, uow, job)
     if end is AttemptEnd.PAUSED and job.state in (JobState.STARTING, JobState.RUNNING):
         return _stopped(uow, job)
     if end is AttemptEnd.PAUSED:
@@ -77,34 +78,3 @@ def _stopped(uow: UnitOfWork, job: Job) -> Job:
         return paused
     uow.outbox.add(job.uid, due_time=now)
     return move(uow, paused, Trigger.RESUME, now=now, message="the pause was taken back meanwhile")
-
-
-def _completed(house: House, uow: UnitOfWork, job: Job) -> Job:
-    checkpoint = uow.checkpoints.newest_usable(job.uid)
-    if job.state is not JobState.FINALIZING or checkpoint is None or not checkpoint.complete:
-        raise WrongState.of(f"{job.name} has no complete checkpoint yet", state=job.state.value)
-    version = uow.models.publish(_version(house, uow, job, checkpoint))
-    return move(uow, job, Trigger.PUBLISH, now=uow.now(), model_version=version.name)
-
-
-def _version(house: House, uow: UnitOfWork, job: Job, checkpoint: Checkpoint) -> ModelVersion:
-    dataset = uow.datasets.find_by_uid(job.dataset_uid)
-    return ModelVersion(
-        project_id=job.project_id,
-        model_id=job.spec.model,
-        version=0,
-        uid=house.chance.uid(),
-        create_time=uow.now(),
-        job_uid=job.uid,
-        job_id=job.id,
-        train=job.spec,
-        parameters=checkpoint.parameters or job.spec.parameters,
-        steps=checkpoint.step,
-        size_bytes=checkpoint.size_bytes,
-        artifact_prefix=checkpoint.artifact_prefix,
-        manifest_sha256=checkpoint.manifest_sha256,
-        dataset_sha256=dataset.sha256 if dataset else "",
-        software_version=house.version,
-        validation_loss=checkpoint.validation_loss,
-        validation_bits_per_byte=checkpoint.validation_bits_per_byte,
-    )

@@ -21,7 +21,7 @@ def reject_checkpoint(
     with house.storage.write() as uow:
         job, attempt = lock_attempt(uow, job_uid, epoch=epoch)
         now = uow.now()
-        rejected = uow.checkpoints.find(job_uid, lineage=job.lineage, step=step)
+        rejected = uow.checkpoints.find(job_uid, step=step)
         if rejected is not None and rejected.manifest_sha256 == manifest_sha256:
             uow.checkpoints.set_state(rejected.uid, CheckpointState.CORRUPT)
             job = uow.events.append(job, [_note(rejected, message)], time=now)

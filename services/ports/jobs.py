@@ -129,7 +129,17 @@ class Metrics(Protocol):
         """Return curves of at most `points_max` points each, thinned in SQL."""
         ...
 
-    def at(self, job_uid: str, *, step: int) -> MetricLogged | None: ...
+    def at(self, job_uid: str, *, step: int) -> MetricLogged | None:
+        """Return the metrics of a step, those of its latest line."""
+        ...
+
+    def lineage_at(self, job_uid: str, *, step: int) -> int | None:
+        """Return the line of steps to which a step belongs, None for a step that is not recorded."""
+        ...
+
+    def recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> Sequence[MetricLogged]:
+        """Return the metrics of the steps after one up to the last that were recorded in a line of steps, in order."""
+        ...
 
 
 class Checkpoints(Protocol):
@@ -137,11 +147,23 @@ class Checkpoints(Protocol):
 
     def add(self, checkpoint: Checkpoint) -> None: ...
 
-    def find(self, job_uid: str, *, lineage: int, step: int) -> Checkpoint | None:
+    def find(self, job_uid: str, *, step: int) -> Checkpoint | None:
         """Return the checkpoint of a step that a run may go on from."""
         ...
 
-    def newest_usable(self, job_uid: str) -> Checkpoint | None: ...
+    def find_at(self, artifact_prefix: str) -> Checkpoint | None:
+        """Return the checkpoint with these files, in whatever state."""
+        ...
+
+    def newest_usable(self, job_uid: str, *, at_or_before: int | None = None) -> Checkpoint | None:
+        """Return the newest checkpoint to go on from, at or before a step if one is named."""
+        ...
+
+    def oldest_usable(self, job_uid: str) -> Checkpoint | None: ...
+
+    def abandon(self, job_uid: str, *, after: int) -> None:
+        """Go on from no checkpoint after this step any more: the run went back."""
+        ...
 
     def set_state(self, uid: str, state: CheckpointState) -> None: ...
 
@@ -154,11 +176,11 @@ class Checkpoints(Protocol):
         ...
 
     def crowded(self, *, kept: int, since: datetime.datetime) -> Sequence[str]:
-        """Return the uids of jobs with more than `kept` usable checkpoints and a new one since then."""
+        """Return the uids of jobs with more usable checkpoints than are kept, and a new one since then."""
         ...
 
     def collectable(self, job_uids: Sequence[str], *, kept: int, count_max: int) -> Sequence[Checkpoint]:
-        """Return usable checkpoints of these jobs that neither their newest `kept` nor a model version need."""
+        """Return usable checkpoints of these jobs that nobody needs any more."""
         ...
 
 

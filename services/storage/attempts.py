@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services.domain.errors import Unavailable
 from services.domain.jobs import Attempt, AttemptEnd
 from services.domain.speeds import MeasuredSpeed
-from services.domain.training import TrainSpec
+from services.domain.work import TRAINED, work_from_json
 from services.storage.tables.jobs import attempt, job
 
 SPEEDS_READ_MAX = 200
@@ -53,9 +53,9 @@ class Attempts:
     def speeds(self) -> Sequence[MeasuredSpeed]:
         """Return what the newest attempts of this cluster measured."""
         query = (
-            sa.select(attempt.c.steps, attempt.c.seconds, job.c.spec)
+            sa.select(attempt.c.steps, attempt.c.seconds, job.c.kind, job.c.spec)
             .join(job, job.c.uid == attempt.c.job_uid)
-            .where(attempt.c.steps >= STEPS_MEASURED_MIN, attempt.c.seconds > 0)
+            .where(attempt.c.steps >= STEPS_MEASURED_MIN, attempt.c.seconds > 0, job.c.kind.in_(TRAINED))
             .order_by(attempt.c.start_time.desc())
             .limit(SPEEDS_READ_MAX)
         )
@@ -71,5 +71,5 @@ def _values(of: Attempt) -> dict[str, Any]:
 
 
 def _speed(row: Any) -> MeasuredSpeed:
-    spec = TrainSpec.from_json(row.spec)
+    spec = work_from_json(row.kind, row.spec)
     return MeasuredSpeed(parameters=spec.parameters, flops_per_second=spec.flops_per_step * row.steps / row.seconds)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from services.domain.job_events import Happening, JobEvent, MetricLogged
 from services.domain.jobs import Job
-from services.storage.happenings import event_from_json, event_to_json, kind_of, metric_from_json, values_to_json
+from services.storage.happenings import event_from_json, event_to_json, kind_of, metric_of, values_to_json
 from services.storage.tables.jobs import event, job, metric
 
 
@@ -31,7 +31,8 @@ class Events:
             common = {"job_uid": to.uid, "seq": seq, "time": time, "epoch": to.epoch}
             if isinstance(happening, MetricLogged):
                 body = values_to_json(happening.values)
-                metrics.append({**common, "lineage": to.lineage, "step": happening.step, "body": body})
+                chains = {"data_chain": happening.data_chain, "loss_chain": happening.loss_chain}
+                metrics.append({**common, "lineage": to.lineage, "step": happening.step, "body": body, **chains})
             else:
                 events.append({**common, "kind": kind_of(happening), "body": event_to_json(happening)})
         for table, rows in ((event, events), (metric, metrics)):
@@ -43,7 +44,7 @@ class Events:
         """Return what happened after a cursor, metrics included, oldest first."""
         query = sa.select(metric).where(metric.c.job_uid == job_uid, metric.c.seq > after)
         rows = self._connection.execute(query.order_by(metric.c.seq).limit(count_max))
-        metrics = [_event(row, metric_from_json(row.step, row.body)) for row in rows]
+        metrics = [_event(row, metric_of(row)) for row in rows]
         events = self.read_without_metrics(job_uid, after=after, count_max=count_max)
         return list(heapq.merge(metrics, events, key=lambda each: each.seq))[:count_max]
 

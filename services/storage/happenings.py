@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.domain.job_events import (
+    BlamedRow,
     CheckpointCommitted,
     Happening,
     MetricLogged,
     Note,
     NoteLevel,
+    RolledBack,
+    RowsBlamed,
     SampleDrawn,
     StateChanged,
 )
@@ -22,6 +25,13 @@ _KINDS: dict[type, str] = {
     SampleDrawn: "sample_drawn",
     CheckpointCommitted: "checkpoint_committed",
     Note: "note",
+    RowsBlamed: "rows_blamed",
+    RolledBack: "rolled_back",
+}
+_PLAIN: dict[str, type[SampleDrawn] | type[CheckpointCommitted] | type[RolledBack]] = {
+    "sample_drawn": SampleDrawn,
+    "checkpoint_committed": CheckpointCommitted,
+    "rolled_back": RolledBack,
 }
 
 
@@ -42,6 +52,9 @@ def event_to_json(happening: Happening) -> dict[str, Any]:
         }
     if isinstance(happening, Note):
         return {**_fields(happening), "level": happening.level.value, "details": dict(happening.details)}
+    if isinstance(happening, RowsBlamed):
+        rows = [{**_fields(row), "loss": row.loss if math.isfinite(row.loss) else None} for row in happening.rows]
+        return {"step": happening.step, "rows": rows}
     return _fields(happening)
 
 
@@ -53,7 +66,10 @@ def event_from_json(kind: str, body: Mapping[str, Any]) -> Happening:
         return StateChanged(**{**body, "before": before, "after": JobState(body["after"]), "failure": failure})
     if kind == "note":
         return Note(**{**body, "level": NoteLevel(body["level"])})
-    return SampleDrawn(**body) if kind == "sample_drawn" else CheckpointCommitted(**body)
+    if kind == "rows_blamed":
+        rows = (BlamedRow(**{**row, "loss": math.nan if row["loss"] is None else row["loss"]}) for row in body["rows"])
+        return RowsBlamed(step=body["step"], rows=tuple(rows))
+    return _PLAIN[kind](**body)
 
 
 def values_to_json(values: Mapping[str, float]) -> dict[str, float | None]:
@@ -61,9 +77,10 @@ def values_to_json(values: Mapping[str, float]) -> dict[str, float | None]:
     return {key: value if math.isfinite(value) else None for key, value in sorted(values.items())}
 
 
-def metric_from_json(step: int, body: Mapping[str, float | None]) -> MetricLogged:
+def metric_of(row: Any) -> MetricLogged:
     """Return the metrics of a step."""
-    return MetricLogged(step=step, values={key: math.nan if value is None else value for key, value in body.items()})
+    values = {key: math.nan if value is None else value for key, value in row.body.items()}
+    return MetricLogged(step=row.step, values=values, data_chain=row.data_chain, loss_chain=row.loss_chain)
 
 
 def failure_to_json(failure: JobFailure | None) -> dict[str, str] | None:

@@ -13,8 +13,9 @@ from services.domain.filters import Filter, Restriction
 from services.domain.forecast import Forecast
 from services.domain.job_states import Desire, JobState
 from services.domain.jobs import Job
+from services.domain.models import ModelFiles
 from services.domain.pages import Page
-from services.domain.training import TrainSpec
+from services.domain.work import model_id_of, work_from_json
 from services.domain.workers import Queue
 from services.storage.filtering import Condition, Meaning, column_meaning, condition_of
 from services.storage.happenings import failure_from_json, failure_to_json
@@ -142,8 +143,14 @@ class Jobs:
 
     def open_job_using(self, dataset_uid: str) -> str | None:
         """Return the name of a job that is not over and uses the dataset."""
-        query = sa.select(job).where(_OPEN, job.c.dataset_uid == dataset_uid).limit(1)
-        found = self._one(query)
+        further = sa.func.json_each if self._connection.dialect.name == "sqlite" else sa.func.jsonb_array_elements_text
+        mixed = sa.select(further(job.c.mixture_uids).table_valued("value", name="mixed").c.value)
+        uses = sa.or_(
+            job.c.dataset_uid == dataset_uid,
+            job.c.tokenizer_uid == dataset_uid,
+            sa.literal(dataset_uid).in_(mixed.correlate(job).scalar_subquery()),
+        )
+        found = self._one(sa.select(job).where(_OPEN, uses).limit(1))
         return found.name if found else None
 
     def queue(self, *, now: datetime.datetime) -> Queue:
@@ -201,9 +208,14 @@ _UNCHANGING = frozenset(
         "uid",
         "project_id",
         "id",
+        "kind",
         "spec",
         "forecast",
         "dataset_uid",
+        "mixture_uids",
+        "tokenizer_uid",
+        "base",
+        "base_prefix",
         "dataset_id",
         "model_id",
         "creator",
@@ -218,21 +230,32 @@ def _values(of: Job) -> dict[str, Any]:
     return plain | {
         "state": of.state.value,
         "desire": of.desire.value,
+        "kind": of.kind,
         "spec": of.spec.to_json(),
         "forecast": of.forecast.to_json(),
         "failure": failure_to_json(of.failure),
+        "dataset_uid": of.dataset_uid or None,
+        "tokenizer_uid": of.tokenizer_uid or None,
+        "mixture_uids": list(of.mixture_uids),
+        "base": of.base.to_json() if of.base else None,
+        "base_prefix": of.base.artifact_prefix if of.base else "",
         "dataset_id": of.spec.dataset.rsplit("/", 1)[-1],
-        "model_id": of.spec.model,
+        "model_id": model_id_of(of.spec),
     }
 
 
 def _job(row: dict[str, Any]) -> Job:
-    del row["dataset_id"], row["model_id"]
+    kind = row.pop("kind")
+    del row["dataset_id"], row["model_id"], row["base_prefix"]
     decided = {
         "state": JobState(row["state"]),
         "desire": Desire(row["desire"]),
-        "spec": TrainSpec.from_json(row["spec"]),
+        "spec": work_from_json(kind, row["spec"]),
         "forecast": Forecast.from_json(row["forecast"]),
         "failure": failure_from_json(row["failure"]),
+        "dataset_uid": row["dataset_uid"] or "",
+        "tokenizer_uid": row["tokenizer_uid"] or "",
+        "mixture_uids": tuple(row["mixture_uids"]),
+        "base": ModelFiles.from_json(row["base"]) if row["base"] else None,
     }
     return Job(**{**row, **decided})

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.domain.job_events import MetricLogged
 from services.domain.metrics import MetricSeries
-from services.storage.happenings import metric_from_json
+from services.storage.happenings import metric_of
 from services.storage.tables.jobs import metric
 
 
@@ -53,7 +53,18 @@ class Metrics:
         """Return the metrics of one step."""
         query = sa.select(metric).where(metric.c.job_uid == job_uid, metric.c.step == step)
         row = self._connection.execute(query.order_by(metric.c.lineage.desc()).limit(1)).one_or_none()
-        return metric_from_json(row.step, row.body) if row else None
+        return metric_of(row) if row else None
+
+    def lineage_at(self, job_uid: str, *, step: int) -> int | None:
+        """Return the line of steps to which a step belongs, None for a step that is not recorded."""
+        query = sa.select(sa.func.max(metric.c.lineage)).where(metric.c.job_uid == job_uid, metric.c.step == step)
+        return self._connection.execute(query).scalar_one()
+
+    def recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> Sequence[MetricLogged]:
+        """Return the metrics of the steps after one up to the last that were recorded in a line of steps, in order."""
+        steps = sa.and_(metric.c.job_uid == job_uid, metric.c.lineage == lineage)
+        query = sa.select(metric).where(steps, metric.c.step > after, metric.c.step <= last).order_by(metric.c.step)
+        return [metric_of(row) for row in self._connection.execute(query)]
 
     def _range(self, job_uid: str, *, step_min: int, step_max: int | None) -> tuple[int | None, int | None]:
         query = sa.select(sa.func.min(metric.c.step), sa.func.max(metric.c.step))

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.domain.models import Model, ModelVersion
 from services.domain.pages import Page
-from services.domain.training import TrainSpec
+from services.domain.work import published_from_json
 from services.storage.paging import page_of
 from services.storage.tables.models import model, model_version
 
@@ -32,7 +32,7 @@ class Models:
         model_uid, versions = self._lock_model(version)
         numbered = dataclasses.replace(version, version=versions + 1)
         plain = {field.name: getattr(numbered, field.name) for field in dataclasses.fields(numbered)}
-        values = plain | {"model_uid": model_uid, "train": numbered.train.to_json()}
+        values = plain | {"model_uid": model_uid, "kind": numbered.kind, "spec": numbered.spec.to_json()}
         self._connection.execute(sa.insert(model_version).values(values))
         newest = {"versions": numbered.version, "update_time": numbered.create_time}
         self._connection.execute(sa.update(model).where(model.c.uid == model_uid).values(newest))
@@ -107,5 +107,5 @@ def _model(row: Mapping[Any, Any]) -> Model:
 
 
 def _model_version(row: Mapping[Any, Any]) -> ModelVersion:
-    values = {str(name): value for name, value in row.items()}
-    return ModelVersion(**values | {"train": TrainSpec.from_json(row["train"])})
+    values = {str(name): value for name, value in row.items() if name != "kind"}
+    return ModelVersion(**values | {"spec": published_from_json(row["kind"], row["spec"])})

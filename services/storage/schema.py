@@ -1,6 +1,9 @@
 """Brings a database to the present schema."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import alembic.command
 import alembic.config
@@ -15,21 +18,45 @@ RETRY_AFTER_S = 1.0
 _LOCK = 0x7475_7465  # "tute": one migration at a time on PostgreSQL; SQLite's write lock does the same
 
 
-def migrate(engine: sa.Engine) -> str:
-    """Run the migrations that are missing, all or none, and return the revision. Several may be started at once.
+def migrate(engine: sa.Engine, *, revision: str = "head") -> str:
+    """Run the migrations that are missing, all or none, and return the newest revision. Several may be started at once.
 
     Raises: Unavailable.
     """
     check_answers(engine)
-    with engine.begin() as connection:
+    with engine.connect() as connection, _foreign_keys_checked_at_the_end(connection), connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config = _config()
         config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+        alembic.command.upgrade(config, revision)
+        _check_foreign_keys(connection)
     return newest_revision()
+
+
+@contextlib.contextmanager
+def _foreign_keys_checked_at_the_end(connection: sa.Connection) -> Iterator[None]:
+    """SQLite changes a table by copying it and dropping the old one, which its rows elsewhere must survive.
+
+    The switch works outside of transactions only. Source: https://www.sqlite.org/lang_altertable.html, section 7.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_foreign_keys(connection: sa.Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        assert not broken, f"a migration has left rows without what they refer to: {broken[:5]}"
 
 
 def current_revision(engine: sa.Engine) -> str | None:

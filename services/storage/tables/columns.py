@@ -60,4 +60,9 @@ def one_of(column: str, members: type[enum.Enum]) -> sa.CheckConstraint:
 
 def words(members: Iterable[enum.Enum]) -> str:
     """Return the words of an enum as SQL literals, in their order."""
-    return ", ".join(f"'{member.value}'" for member in members)
+    return words_of(member.value for member in members)
+
+
+def words_of(values: Iterable[str]) -> str:
+    """Return words as SQL literals."""
+    return ", ".join(f"'{value}'" for value in values)

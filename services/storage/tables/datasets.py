@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from services.domain.datasets import DatasetFormat, DatasetState
 from services.domain.limits import UPLOAD_BYTES_MAX
-from services.storage.tables.columns import Id, Instant, Name, Sha256, metadata, one_of, required, uid
+from services.storage.tables.columns import Id, Instant, Name, NullableJson, Sha256, metadata, one_of, required, uid
 
 _READY = sa.text("state = 'READY'")
 
@@ -27,6 +27,7 @@ dataset = sa.Table(
     required("create_time", Instant),
     required("creator", Name),
     required("filename", sa.String(200)),
+    sa.Column("row_statistics", NullableJson),
     one_of("state", DatasetState),
     one_of("format", DatasetFormat),
     sa.CheckConstraint(f"size_bytes BETWEEN 1 AND {UPLOAD_BYTES_MAX}", name="size_bytes"),

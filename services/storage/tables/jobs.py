@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from services.domain.job_states import FINAL, HELD, WAITING, Desire, JobState
 from services.domain.jobs import AttemptEnd, CheckpointState
 from services.domain.limits import STEPS_MAX
+from services.domain.work import KINDS, PUBLISHING
 from services.storage.tables.columns import (
     Id,
     Instant,
@@ -20,6 +21,7 @@ from services.storage.tables.columns import (
     required,
     uid,
     words,
+    words_of,
 )
 
 WAITING_SQL = f"state IN ({words(state for state in JobState if state in WAITING)})"
@@ -42,9 +44,14 @@ job = sa.Table(
     required("id", Id),
     required("state", sa.String(20)),
     required("desire", sa.String(20)),
+    required("kind", sa.String(20), server_default="train"),
     required("spec", Json),
     required("forecast", Json),
-    uid("dataset_uid"),
+    sa.Column("dataset_uid", sa.String(36)),
+    required("mixture_uids", Json, server_default="[]"),
+    sa.Column("tokenizer_uid", sa.String(36)),
+    sa.Column("base", NullableJson),
+    required("base_prefix", Name, server_default=""),
     required("dataset_id", Id),
     required("model_id", Id),
     required("creator", Name),
@@ -61,23 +68,30 @@ job = sa.Table(
     sa.Column("not_before", Instant),
     required("last_seq", sa.BigInteger),
     required("lineage", sa.BigInteger),
+    required("line_start", sa.BigInteger, server_default="0"),
     required("recorded_step", sa.BigInteger),
     required("sampled_step", sa.BigInteger),
     sa.Column("checkpoint_step", sa.BigInteger),
     sa.Column("loss", sa.Float),
     sa.Column("validation_loss", sa.Float),
     sa.Column("tokens_per_second", sa.Float),
+    required("training_s", sa.Float, server_default="0"),
+    sa.Column("peak_memory_bytes", sa.BigInteger),
     required("interruptions", sa.Integer),
     required("attempts_without_progress", sa.Integer),
     required("host_out_of_memory", sa.Integer),
     sa.UniqueConstraint("project_id", "id"),
     sa.ForeignKeyConstraint(["dataset_uid"], ["dataset.uid"]),
+    sa.CheckConstraint(f"kind IN ({words_of(KINDS)})", name="kind"),
+    sa.CheckConstraint("kind IN ('export_model', 'verify') OR dataset_uid IS NOT NULL", name="dataset"),
     one_of("state", JobState),
     one_of("desire", Desire),
     sa.CheckConstraint(f"({HELD_SQL}) = (lease_until IS NOT NULL)", name="lease"),
     sa.CheckConstraint(f"({HELD_SQL}) = (worker_id <> '')", name="worker"),
     sa.CheckConstraint("(state = 'FAILED') = (failure IS NOT NULL)", name="failure"),
-    sa.CheckConstraint("(state = 'SUCCEEDED') = (model_version <> '')", name="model_version"),
+    sa.CheckConstraint(
+        f"(state = 'SUCCEEDED' AND kind IN ({words_of(PUBLISHING)})) = (model_version <> '')", name="model_version"
+    ),
     sa.CheckConstraint(f"({OPEN_SQL}) = (end_time IS NULL)", name="end_time"),
     sa.CheckConstraint(f"recorded_step BETWEEN 0 AND {STEPS_MAX}", name="recorded_step"),
     sa.CheckConstraint("epoch >= 0 AND last_seq >= 0 AND lineage >= 1", name="counters"),
@@ -88,6 +102,7 @@ job = sa.Table(
     _index_where("ix_job_waiting", "create_time", "uid", condition=WAITING_SQL),
     _index_where("ix_job_held", "lease_until", "project_id", condition=HELD_SQL),
     _index_where("ix_job_open", "project_id", "dataset_uid", condition=OPEN_SQL),
+    _index_where("ix_job_base", "base_prefix", condition="base_prefix <> ''"),
 )
 
 job_label = sa.Table(
@@ -147,6 +162,8 @@ metric = sa.Table(
     required("time", Instant),
     required("epoch", sa.BigInteger),
     required("body", Json),
+    required("data_chain", sa.String(64), server_default=""),
+    required("loss_chain", sa.String(64), server_default=""),
     sa.UniqueConstraint("job_uid", "seq"),
     sa.ForeignKeyConstraint(["job_uid"], ["job.uid"]),
     sa.CheckConstraint(f"step BETWEEN 1 AND {STEPS_MAX}", name="step"),
@@ -167,6 +184,7 @@ checkpoint = sa.Table(
     required("size_bytes", sa.BigInteger),
     required("create_time", Instant),
     required("complete", sa.Boolean),
+    required("abandoned", sa.Boolean, server_default=sa.false()),
     required("parameters", sa.BigInteger),
     sa.Column("validation_loss", sa.Float),
     sa.Column("validation_bits_per_byte", sa.Float),

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from services.storage.tables.columns import Id, Instant, Json, Name, Sha256, metadata, required, uid
+from services.domain.work import PUBLISHING
+from services.storage.tables.columns import Id, Instant, Json, Name, Sha256, metadata, required, uid, words_of
 
 model = sa.Table(
     "model",
@@ -28,7 +29,9 @@ model_version = sa.Table(
     required("create_time", Instant),
     uid("job_uid", unique=True),
     required("job_id", Id),
-    required("train", Json),
+    required("kind", sa.String(20), server_default="train"),
+    required("spec", Json),
+    required("parent_version", Name, server_default=""),
     required("parameters", sa.BigInteger),
     required("steps", sa.BigInteger),
     required("size_bytes", sa.BigInteger),
@@ -42,6 +45,7 @@ model_version = sa.Table(
     sa.ForeignKeyConstraint(["job_uid"], ["job.uid"]),
     sa.UniqueConstraint("model_uid", "version"),
     sa.CheckConstraint("version >= 1", name="version"),
+    sa.CheckConstraint(f"kind IN ({words_of(PUBLISHING)})", name="kind"),
     sa.Index(None, "artifact_prefix"),
     comment="A version names a checkpoint's files; UNIQUE(job_uid) is the promise that a job publishes once.",
 )
