@@ -1,19 +1,20 @@
 """How text becomes tokens, and tokens text again.
 
-Both kinds hold every byte, so that no text is out of vocabulary. V is the vocabulary.
+Bytes and trained pairs hold every byte, so that no text is out of vocabulary. V is the vocabulary.
 """
 
-import hashlib
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from trainer_worker.trainer.engine.errors import BadCheckpoint
+from trainer_worker.trainer.engine.special_tokens import Encoded, SpecialToken, hidden_segments
 from trainer_worker.trainer.engine.text import Bytes, chunks
+from trainer_worker.trainer.engine.tokenizer_files import FileTokenizer, end_of_text_of, read_inner
 
 END_OF_TEXT = "<|endoftext|>"
 TRAINING_CHUNKS_MAX = 64  # of 1 MiB: more text changes hardly a merge, and takes minutes
@@ -25,19 +26,42 @@ class Tokenizer(Protocol):
     kind: str
     vocabulary_size: int
     end_of_text: int
+    chat_template: str | None
+    beginning: tuple[int, ...]
+    special_tokens: Mapping[str, SpecialToken]
+
+    @property
+    def end_of_text_words(self) -> str:
+        """How end-of-text is written, for chat templates."""
 
     def encode(self, text: str) -> list[int]: ...
 
-    def decode(self, tokens: Sequence[int]) -> str: ...
+    def encode_rows(self, texts: Sequence[str], *, continuing: bool = False) -> list[np.ndarray]:
+        """The tokens of each text, in which nothing is special; `continuing` texts go on from others."""
+
+    def encode_rendered(self, texts: Sequence[str], hidden: Sequence[Mapping[str, str]] = ()) -> list[Encoded]:
+        """The tokens of rendered texts, in which special tokens are special.
+
+        `hidden` holds, for each text, characters that stand for words which look special and are not.
+        """
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens from its beginning on."""
+
+    def continuation(self, tokens: Sequence[int]) -> str:
+        """The text that tokens add to one that is already there."""
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that a token stands for; none for end-of-text. Joined, they are UTF-8 if the text was."""
+        """What a token adds to a text; nothing for special tokens. Joined, they are UTF-8 if the text was."""
 
     def encode_text(self, text: Bytes) -> Iterator[np.ndarray]:
         """The tokens of a long text, piece by piece."""
 
     def identity(self) -> str:
         """The same for tokenizers that do the same."""
+
+    def settings(self) -> dict[str, Any]:
+        """What must be stored of it beside tokenizer.json."""
 
 
 class ByteTokenizer:
@@ -46,12 +70,30 @@ class ByteTokenizer:
     kind = "bytes"
     vocabulary_size = 257
     end_of_text = 256
+    end_of_text_words = END_OF_TEXT
+    chat_template: str | None = None
+    beginning: tuple[int, ...] = ()
+    special_tokens: Mapping[str, SpecialToken] = {END_OF_TEXT: SpecialToken(256)}
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
 
+    def encode_rows(self, texts: Sequence[str], *, continuing: bool = False) -> list[np.ndarray]:
+        return [np.frombuffer(text.encode(), np.uint8) for text in texts]
+
+    def encode_rendered(self, texts: Sequence[str], hidden: Sequence[Mapping[str, str]] = ()) -> list[Encoded]:
+        words = hidden or [{}] * len(texts)
+        return [hidden_segments(text, kept, self) for text, kept in zip(texts, words, strict=True)]
+
+    def encode_segment(self, text: str, *, first: bool) -> Encoded:
+        tokens = np.frombuffer(text.encode(), np.uint8)
+        return Encoded(tokens.astype(np.uint32), np.cumsum((tokens & 0xC0) != 0x80) - 1)
+
     def decode(self, tokens: Sequence[int]) -> str:
         return bytes(token for token in tokens if token < 256).decode(errors="replace")
+
+    def continuation(self, tokens: Sequence[int]) -> str:
+        return self.decode(tokens)
 
     def token_bytes(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""
@@ -62,82 +104,66 @@ class ByteTokenizer:
     def identity(self) -> str:
         return "bytes"
 
+    def settings(self) -> dict[str, Any]:
+        return {"kind": self.kind}
 
-class BytePairTokenizer:
-    """Byte-level byte-pair encoding, by Hugging Face `tokenizers`, in its own file format."""
+
+class BytePairTokenizer(FileTokenizer):
+    """Byte-level byte-pair encoding that is trained here."""
 
     kind = "bpe"
 
-    def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        end_of_text = inner.token_to_id(END_OF_TEXT)
-        if end_of_text is None:
-            raise BadCheckpoint(f"the tokenizer has no {END_OF_TEXT} token")
-        inner.encode_special_tokens = True  # text that looks like a special token stays text
-        self.inner = inner
-        self.vocabulary_size: int = inner.get_vocab_size()
-        self.end_of_text: int = end_of_text
-        self.byte_of = byte_of_character()
-
     @classmethod
-    def train(cls, text: Bytes, *, vocabulary_size: int) -> "BytePairTokenizer":
+    def train(cls, text: Bytes, *, vocabulary_size: int, special_tokens: Sequence[str] = ()) -> Self:
         """Learns the merges from a text, of which at most 64 MiB are read, spread over its whole length.
 
         The same text and size make the same tokenizer. A short text may yield fewer tokens than asked for.
+        `special_tokens` are further tokens that only a template can make.
         """
         inner = tokenizers.Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         inner.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=vocabulary_size,
-            special_tokens=[END_OF_TEXT],
+            special_tokens=[END_OF_TEXT, *special_tokens],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
         stride = -(-len(text) // (TRAINING_CHUNKS_MAX << 20)) or 1
         pieces = (piece for index, piece in enumerate(chunks(text)) if index % stride == 0)
         inner.train_from_iterator((piece.decode(errors="replace") for piece in pieces), trainer)
-        return cls(inner)
+        return cls(inner, end_of_text=0)  # the first of the special tokens
 
     @classmethod
-    def load(cls, path: pathlib.Path) -> "BytePairTokenizer":
-        """Raises: BadCheckpoint if the file is no tokenizer."""
-        try:
-            inner = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises plain Exception
-            raise BadCheckpoint(f"{path.name} cannot be read: {error}") from error
-        return cls(inner)
-
-    def save(self, path: pathlib.Path) -> None:
-        path.write_text(self.inner.to_str())
-
-    def encode(self, text: str) -> list[int]:
-        return self.inner.encode(text, add_special_tokens=False).ids
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self.token_bytes, tokens)).decode(errors="replace")
-
-    def token_bytes(self, token: int) -> bytes:
-        if token == self.end_of_text:
-            return b""
-        return bytes(self.byte_of[character] for character in self.inner.id_to_token(token) or "")
-
-    def encode_text(self, text: Bytes) -> Iterator[np.ndarray]:
-        for piece in chunks(text):
-            yield np.array(self.encode(piece.decode(errors="replace")), np.uint32)
-
-    def identity(self) -> str:
-        return hashlib.sha256(self.inner.to_str().encode()).hexdigest()
+    def load(
+        cls, path: pathlib.Path, *, end_of_text: int | str | None = None, chat_template: str | None = None
+    ) -> Self:
+        """Raises: BadCheckpoint if the file is no tokenizer of this kind."""
+        inner = read_inner(path)
+        if inner.token_to_id(END_OF_TEXT) is None:
+            raise BadCheckpoint(f"the tokenizer has no {END_OF_TEXT} token")
+        number = end_of_text_of(inner, END_OF_TEXT if end_of_text is None else end_of_text, {})
+        return cls(inner, end_of_text=number, chat_template=chat_template)
 
 
-def byte_of_character() -> dict[str, int]:
-    """The byte behind each character of a byte-level vocabulary.
+def load_tokenizer_file(
+    path: pathlib.Path, *, end_of_text: int | str | None = None, chat_template: str | None = None
+) -> FileTokenizer:
+    """A tokenizer.json of Hugging Face.
 
-    Source: GPT-2's `bytes_to_unicode`: printable bytes stand for themselves, the others for characters from U+0100 on.
+    What is not given is taken from tokenizer_config.json in the same folder, if there is one; the end of a text at last
+    from how it is usually called. Raises: BadCheckpoint if the file is no tokenizer, or names no end of text.
     """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    return table | {chr(0x100 + index): byte for index, byte in enumerate(others)}
+    return FileTokenizer.load(path, end_of_text=end_of_text, chat_template=chat_template)
+
+
+def require_fit(tokenizer: Tokenizer, *, vocabulary_size: int) -> None:
+    """Raises: BadCheckpoint if a tokenizer makes tokens that a model has no embedding for."""
+    if tokenizer.vocabulary_size > vocabulary_size:
+        raise BadCheckpoint(
+            f"the tokenizer has {tokenizer.vocabulary_size:,} tokens, and the model only {vocabulary_size:,}",
+            help="Use the tokenizer that the model was trained with.",
+        )
 
 
 def byte_counts(tokenizer: Tokenizer) -> np.ndarray:
