@@ -98,6 +98,21 @@ class FineTuneSpec:
         return self.parameters if self.lora is None else self.base_model.adapter_parameters(self.lora)
 
     @property
+    def shape(self) -> Architecture:
+        """The shape of the model."""
+        return self.base_model.architecture
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens that the model knows."""
+        return self.base_model.vocabulary_size
+
+    @property
+    def adapted(self) -> bool:
+        """Whether adapters are trained beside weights that stay."""
+        return self.lora is not None
+
+    @property
     def tokens_per_step(self) -> int:
         """Tokens that one optimizer step trains on, padding included."""
         return self.optimization.batch_size * self.context_length

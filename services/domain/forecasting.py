@@ -3,51 +3,66 @@
 import dataclasses
 import heapq
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from services.domain.datasets import Dataset
+from services.domain import memory
+from services.domain.advice import advice_on
+from services.domain.fine_tuning import FineTuneSpec
 from services.domain.forecast import Forecast
-from services.domain.speeds import MeasuredSpeed
-from services.domain.training import TokenizerKind, TrainSpec
+from services.domain.inputs import Inputs
+from services.domain.limits import BYTE_VOCABULARY_SIZE, CHECKPOINTS_KEPT
+from services.domain.memory import Load
+from services.domain.speeds import MeasuredSpeed, similar_speeds
+from services.domain.training import TrainSpec
 
-BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and two moments of AdamW
-CHECKPOINT_BYTES_PER_PARAMETER = 12  # fp32 weight and two moments
-ACTIVATION_NUMBERS = 16  # kept a layer, position and unit of width, for SwiGLU blocks without recomputation
-PROCESS_BYTES = 400_000_000  # Python, torch and its buffers
-SIMILAR_SIZE = 10.0
-SIMILAR_RUNS_MIN = 3
+__all__ = ["expected_wait_s", "forecast", "similar_speeds"]
+
 EPOCHS_MANY = 40.0
-BYTES_PER_BPE_TOKEN = 3.5  # a usual value for English with some thousand tokens
+EPOCHS_MANY_TUNING = 10.0
+BYTES_PER_TOKEN = 3.5  # a usual value for English with some thousand tokens
 
 
 def forecast(
-    spec: TrainSpec,
+    spec: TrainSpec | FineTuneSpec,
     *,
-    dataset: Dataset,
+    inputs: Inputs,
     speeds: Sequence[MeasuredSpeed],
     queue_s: float | None,
     free_bytes: int | None,
 ) -> Forecast:
     """Return what the run would take."""
+    load = load_of(spec)
     tokens = spec.steps * spec.tokens_per_step
-    flops = spec.steps * spec.flops_per_step
     sized = Forecast(
         parameters=spec.parameters,
-        flops=flops,
+        flops=spec.steps * spec.flops_per_step,
         tokens=tokens,
-        epochs=tokens / _train_tokens(spec, dataset),
-        memory_bytes=_memory_bytes(spec),
-        checkpoint_bytes=CHECKPOINT_BYTES_PER_PARAMETER * spec.parameters,
+        epochs=tokens / _train_tokens(spec, inputs),
+        memory_bytes=memory.peak_bytes(load),
+        checkpoint_bytes=memory.checkpoint_bytes(load),
         queue_s=queue_s,
     )
-    timed = _timed(sized, similar_speeds(speeds, parameters=spec.parameters))
-    return dataclasses.replace(timed, warnings=tuple(_warnings(timed, spec=spec, free_bytes=free_bytes)))
+    speeds_like_it = similar_speeds(
+        speeds, parameters=spec.parameters, kind=spec.kind, tokens_per_step=spec.tokens_per_step
+    )
+    timed = _timed(sized, speeds_like_it)
+    warnings = [*_warnings(timed, spec=spec, free_bytes=free_bytes), *advice_on(spec, inputs=inputs)]
+    return dataclasses.replace(timed, warnings=tuple(warnings))
 
 
-def similar_speeds(speeds: Sequence[MeasuredSpeed], *, parameters: int) -> list[float]:
-    """Return FLOP/s of runs of a similar size, or of all runs if few were similar."""
-    near = [each for each in speeds if 1 / SIMILAR_SIZE <= each.parameters / parameters <= SIMILAR_SIZE]
-    return [each.flops_per_second for each in (near if len(near) >= SIMILAR_RUNS_MIN else speeds)]
+def load_of(spec: TrainSpec | FineTuneSpec) -> Load:
+    """Return what a step of the run works on."""
+    return Load(
+        shape=spec.shape,
+        parameters=spec.parameters,
+        trained=spec.trained_parameters,
+        vocabulary_size=spec.vocabulary_size,
+        context_length=spec.context_length,
+        optimization=spec.optimization,
+        precision=spec.precision,
+        recomputed=spec.compute.activation_checkpointing,
+        adapted=spec.adapted,
+    )
 
 
 def expected_wait_s(*, slots: int, held_s: Sequence[float | None], ahead_s: Sequence[float | None]) -> float | None:
@@ -94,30 +109,29 @@ def _quartiles(values: list[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def _train_tokens(spec: TrainSpec, dataset: Dataset) -> float:
-    bytes_per_token = 1.0 if spec.tokenizer.kind is TokenizerKind.BYTES else BYTES_PER_BPE_TOKEN
-    return max(1.0, dataset.split.train_bytes / bytes_per_token)
+def _train_tokens(spec: TrainSpec | FineTuneSpec, inputs: Inputs) -> float:
+    """Return about how many tokens the training parts hold. Of a mixture, each part by its share."""
+    weights = [1.0, *(part.weight for part in spec.mixture)]
+    # The first part is through when the run has seen its tokens as often as the whole mixture is larger than its share.
+    first = inputs.dataset.split.train_bytes / _bytes_per_token(spec)
+    return max(1.0, first * sum(weights))
 
 
-def _memory_bytes(spec: TrainSpec) -> int:
-    shape = spec.architecture
-    positions = spec.optimization.micro_batch_size * shape.context_length
-    block = ACTIVATION_NUMBERS * shape.width + 3 * shape.feed_forward_width
-    logits = 3 * spec.tokenizer.vocabulary_size  # the logits, their softmax and its gradient
-    return BYTES_PER_PARAMETER * spec.parameters + 4 * positions * (shape.layers * block + logits) + PROCESS_BYTES
+def _bytes_per_token(spec: TrainSpec | FineTuneSpec) -> float:
+    return 1.0 if _is_bytes(spec) else BYTES_PER_TOKEN
 
 
-def _warnings(said: Forecast, *, spec: TrainSpec, free_bytes: int | None) -> list[str]:
-    found = []
-    if said.epochs > EPOCHS_MANY:
-        found.append(
-            f"The run goes through the training part {said.epochs:.0f} times: it will learn the text by heart."
-        )
-    needed = 4 * said.checkpoint_bytes  # three are kept while the next one is written
+def _is_bytes(spec: TrainSpec | FineTuneSpec) -> bool:
+    return spec.vocabulary_size == BYTE_VOCABULARY_SIZE
+
+
+def _warnings(said: Forecast, *, spec: TrainSpec | FineTuneSpec, free_bytes: int | None) -> Iterator[str]:
+    many = EPOCHS_MANY_TUNING if isinstance(spec, FineTuneSpec) else EPOCHS_MANY
+    if said.epochs > many:
+        part = "first dataset" if spec.mixture else "training part"
+        yield f"The run goes through the {part} {said.epochs:.0f} times: it will learn the text by heart."
+    needed = (CHECKPOINTS_KEPT + 1) * said.checkpoint_bytes  # those that are kept while the next one is written
     if free_bytes is not None and needed > free_bytes:
-        found.append(f"Checkpoints need {needed:,} bytes, and the artifact store has {free_bytes:,} left.")
-    if spec.tokenizer.kind is TokenizerKind.BPE:
-        found.append(
-            f"Epochs assume {BYTES_PER_BPE_TOKEN} bytes a token; the trainer counts the tokens when it starts."
-        )
-    return found
+        yield f"Checkpoints need {needed:,} bytes, and the artifact store has {free_bytes:,} left."
+    if not _is_bytes(spec):
+        yield f"Epochs assume {BYTES_PER_TOKEN} bytes a token; the trainer counts the tokens when it starts."

@@ -31,7 +31,7 @@ OWN_SETTINGS: Mapping[Optimizer, frozenset[str]] = {
     Optimizer.ADAM: frozenset(["beta1", "beta2", "epsilon"]),
     Optimizer.SGD: frozenset(["momentum", "nesterov"]),
     Optimizer.RMSPROP: frozenset(["beta2", "epsilon", "momentum"]),
-    Optimizer.ADAFACTOR: frozenset(),
+    Optimizer.ADAFACTOR: frozenset(["epsilon"]),
     Optimizer.MUON: frozenset(["beta1", "beta2", "epsilon", "momentum", "nesterov"]),
 }
 """What each optimizer reads of the settings that not all of them read; Muon's are for what AdamW moves, too."""

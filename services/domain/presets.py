@@ -22,6 +22,8 @@ class Preset:
     learning_rate: float
     batch_size: int
     steps: int
+    micro_batch_size: int | None = None
+    """Sequences computed at once, where the whole batch would be too many for any device."""
 
     @property
     def parameters(self) -> int:
@@ -46,7 +48,34 @@ def _shape(*, layers: int, width: int, heads: int, context_length: int) -> Archi
     )
 
 
+def _llama(
+    *, layers: int, width: int, heads: int, feed_forward_width: int, context_length: int, tied_head: bool
+) -> Architecture:
+    """Return a shape of the Llama 3 family: several query heads share each of 8 key and value heads.
+
+    Source: Grattafiori et al. 2024, arXiv 2407.21783, table 3, and the model cards of Llama 3.2.
+    """
+    return Architecture(
+        layers=layers,
+        width=width,
+        heads=heads,
+        key_value_heads=8,
+        feed_forward_width=feed_forward_width,
+        context_length=context_length,
+        tied_head=tied_head,
+        rotary_base=500_000.0,
+    )
+
+
 _ALL = (
+    Preset(
+        name="nano",
+        description="A minute on a laptop, to see that everything works: letters become words.",
+        architecture=_shape(layers=5, width=128, heads=4, context_length=128),
+        learning_rate=2e-3,
+        batch_size=16,
+        steps=500,
+    ),
     Preset(
         name="tiny",
         description="Minutes on a laptop: words and the look of the text.",
@@ -94,6 +123,39 @@ _ALL = (
         learning_rate=3e-4,
         batch_size=256,
         steps=100_000,
+    ),
+    Preset(
+        name="1b",
+        description="The shape of Llama 3.2 1B, for an accelerator of 80 GB and some 20 billion tokens.",
+        architecture=_llama(
+            layers=16, width=2048, heads=32, feed_forward_width=8192, context_length=4096, tied_head=True
+        ),
+        learning_rate=4e-4,
+        batch_size=256,
+        micro_batch_size=4,
+        steps=20_000,
+    ),
+    Preset(
+        name="3b",
+        description="The shape of Llama 3.2 3B, for an accelerator of 80 GB and some 60 billion tokens.",
+        architecture=_llama(
+            layers=28, width=3072, heads=24, feed_forward_width=8192, context_length=4096, tied_head=True
+        ),
+        learning_rate=3e-4,
+        batch_size=512,
+        micro_batch_size=2,
+        steps=30_000,
+    ),
+    Preset(
+        name="8b",
+        description="The shape of Llama 3.1 8B, for an accelerator of 192 GB and some 160 billion tokens.",
+        architecture=_llama(
+            layers=32, width=4096, heads=32, feed_forward_width=14336, context_length=4096, tied_head=False
+        ),
+        learning_rate=3e-4,
+        batch_size=1024,
+        micro_batch_size=1,
+        steps=40_000,
     ),
 )
 

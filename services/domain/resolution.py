@@ -1,45 +1,41 @@
 """From what a caller asks for to what is trained: every default filled in, every wrong field named.
 
-`resolve` fills first and checks afterwards, so that one answer names everything that is wrong, with the values that
-were meant, and says what would be right.
+`resolve` and `resolve_fine_tune` fill first and check afterwards, so that one answer names everything that is wrong,
+with the values that were meant, and says what would be right.
 """
 
 import dataclasses
-from typing import Any, TypeVar
 
-from services.domain import limits
-from services.domain.datasets import Dataset
-from services.domain.errors import FieldViolation, InvalidField
+from services.domain import filling, limits
+from services.domain.architecture import Architecture, ArchitectureDraft, TokenizerDraft, TokenizerKind, TokenizerSpec
+from services.domain.errors import InvalidField
+from services.domain.filling import either
+from services.domain.fine_tuning import LORA_TARGETS, BaseModel, FineTuneDraft, FineTuneSpec, LoraDraft, LoraSpec
+from services.domain.inputs import Inputs, is_text
 from services.domain.names import did_you_mean
 from services.domain.presets import DEFAULT_PRESET, PRESETS, Preset, feed_forward_width_for
-from services.domain.spec_checks import violations_of
-from services.domain.training import (
-    Architecture,
-    ArchitectureDraft,
-    CheckpointsSpec,
-    EvaluationSpec,
-    OptimizationDraft,
-    OptimizationSpec,
-    Precision,
-    SamplesSpec,
-    TokenizerDraft,
-    TokenizerKind,
-    TokenizerSpec,
-    TrainDraft,
-    TrainSpec,
-)
-
-T = TypeVar("T")
+from services.domain.run_settings import EvaluationSpec, Precision
+from services.domain.spec_checks import fine_tune_violations, train_violations
+from services.domain.training import TrainDraft, TrainSpec
 
 
-def resolve(draft: TrainDraft, *, dataset: Dataset, opening: str, seed: int) -> TrainSpec:
-    """Return the specification that is used. `opening` is the first words of the validation part.
+def resolve(draft: TrainDraft, inputs: Inputs) -> TrainSpec:
+    """Return the specification that is used. Raises: InvalidField with every wrong field."""
+    preset = find_preset(draft.preset)
+    spec = _filled(draft, preset=preset, inputs=inputs)
+    violations = train_violations(spec, draft=draft, inputs=inputs)
+    if violations:
+        raise InvalidField.of_all(violations)
+    return spec
+
+
+def resolve_fine_tune(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found: BaseModel) -> FineTuneSpec:
+    """Return the specification that is used; `base` is the full name of what it begins with, `model` its model's id.
 
     Raises: InvalidField with every wrong field.
     """
-    preset = find_preset(draft.preset)
-    spec = _filled(draft, preset=preset, dataset=dataset, opening=opening, seed=seed)
-    violations = [*_draft_violations(draft), *violations_of(spec, draft=draft, dataset=dataset)]
+    spec = _tuned(draft, inputs, base=base, model=model, found=found)
+    violations = fine_tune_violations(spec, draft=draft, inputs=inputs)
     if violations:
         raise InvalidField.of_all(violations)
     return spec
@@ -56,95 +52,114 @@ def find_preset(name: str) -> Preset:
     return preset
 
 
-def _filled(draft: TrainDraft, *, preset: Preset, dataset: Dataset, opening: str, seed: int) -> TrainSpec:
-    steps = _or(draft.steps, preset.steps)
-    tenth = max(1, steps // 10)
+def _filled(draft: TrainDraft, *, preset: Preset, inputs: Inputs) -> TrainSpec:
+    steps = either(draft.steps, preset.steps)
     architecture = _architecture(draft.architecture, preset=preset)
-    tokenizer = _tokenizer(draft.tokenizer)
+    tokenizer = _tokenizer(draft.tokenizer, inputs=inputs)
+    regularization = filling.fill_regularization(draft.regularization)
+    stopping = regularization.early_stopping
     return TrainSpec(
-        dataset=dataset.name,
+        dataset=inputs.dataset.name,
+        mixture=filling.fill_mixture(draft.mixture, inputs=inputs),
         preset=preset.name,
         architecture=architecture,
         tokenizer=tokenizer,
         steps=steps,
-        seed=_or(draft.seed, seed),
-        optimization=_optimization(draft.optimization, preset=preset, steps=steps),
+        seed=either(draft.seed, inputs.seed),
+        optimization=filling.fill_optimization(
+            draft.optimization,
+            learning_rate=preset.learning_rate,
+            batch_size=preset.batch_size,
+            micro_batch_size=preset.micro_batch_size,
+            steps=steps,
+        ),
         evaluation=EvaluationSpec(
-            interval_steps=_or(draft.evaluation.interval_steps, tenth),
-            sequences=_or(draft.evaluation.sequences, _evaluation_sequences(dataset, architecture, tokenizer)),
+            interval_steps=either(draft.evaluation.interval_steps, filling.tenth_of(steps)),
+            sequences=either(draft.evaluation.sequences, _evaluation_sequences(inputs, architecture, tokenizer)),
         ),
-        samples=SamplesSpec(
-            interval_steps=_or(draft.samples.interval_steps, tenth),
-            prompt=_or(draft.samples.prompt, opening),
-            tokens=_or(draft.samples.tokens, limits.SAMPLE_TOKENS_DEFAULT),
-        ),
-        checkpoints=CheckpointsSpec(interval_steps=_or(draft.checkpoints.interval_steps, _checkpoint_interval(tenth))),
+        samples=filling.fill_samples(draft.samples, inputs=inputs, steps=steps),
+        checkpoints=filling.fill_checkpoints(draft.checkpoints, stopping=stopping, steps=steps),
         precision=draft.precision or Precision.AUTO,
-        model=draft.model or f"{dataset.id}-{preset.name}",
+        model=draft.model or f"{inputs.dataset.id}-{preset.name}",
+        rows=filling.fill_rows(draft.rows, inputs=inputs),
+        regularization=regularization,
+        compute=filling.fill_compute(draft.compute),
     )
 
 
 def _architecture(draft: ArchitectureDraft, *, preset: Preset) -> Architecture:
-    given = _given(draft)
-    heads = given.get("heads", preset.architecture.heads)
-    width = given.get("width", preset.architecture.width)
-    derived = {"key_value_heads": heads, "feed_forward_width": feed_forward_width_for(width)}
+    """Return the shape; what is not given follows from another width or number of heads, else from the preset."""
+    given = filling.given(draft)
+    derived: dict[str, int] = {}
+    if "heads" in given:
+        derived["key_value_heads"] = given["heads"]
+    if "width" in given:
+        derived["feed_forward_width"] = feed_forward_width_for(given["width"])
     return dataclasses.replace(preset.architecture, **{**derived, **given})
 
 
-def _tokenizer(draft: TokenizerDraft) -> TokenizerSpec:
-    if (draft.kind or TokenizerKind.BYTES) is TokenizerKind.BYTES:
+def _tokenizer(draft: TokenizerDraft, *, inputs: Inputs) -> TokenizerSpec:
+    kind = draft.kind or TokenizerKind.BYTES
+    if kind is TokenizerKind.BYTES:
         return TokenizerSpec()
-    size = _or(draft.vocabulary_size, limits.BPE_VOCABULARY_SIZE_DEFAULT)
-    return TokenizerSpec(kind=TokenizerKind.BPE, vocabulary_size=size)
+    if kind is TokenizerKind.FILE:
+        name = inputs.tokenizer.name if inputs.tokenizer else ""
+        return TokenizerSpec(kind=kind, vocabulary_size=either(inputs.vocabulary_size, 0), dataset=name)
+    return TokenizerSpec(kind=kind, vocabulary_size=either(draft.vocabulary_size, limits.BPE_VOCABULARY_SIZE_DEFAULT))
 
 
-def _optimization(draft: OptimizationDraft, *, preset: Preset, steps: int) -> OptimizationSpec:
-    given = _given(draft)
-    batch_size = given.get("batch_size", preset.batch_size)
-    defaults = {
-        "learning_rate": preset.learning_rate,
-        "final_learning_rate_ratio": 0.1,
-        "warmup_steps": min(limits.WARMUP_STEPS_MAX_DEFAULT, max(0, steps // 20)),
-        "weight_decay": 0.1,
-        "beta1": 0.9,
-        "beta2": 0.95,
-        "epsilon": 1e-8,
-        "clip_norm": 1.0,
-        "batch_size": batch_size,
-        "micro_batch_size": batch_size,
-    }
-    return OptimizationSpec(**{**defaults, **given})
-
-
-def _evaluation_sequences(dataset: Dataset, architecture: Architecture, tokenizer: TokenizerSpec) -> int:
-    """Return the default, or all there are; how many tokens BPE makes of the text is known to the trainer only."""
-    if tokenizer.kind is not TokenizerKind.BYTES or architecture.context_length < 1:
+def _evaluation_sequences(inputs: Inputs, architecture: Architecture, tokenizer: TokenizerSpec) -> int:
+    """Return the default, or all there are; how many tokens another tokenizer makes is known to the trainer only."""
+    known = tokenizer.kind is TokenizerKind.BYTES and is_text(inputs.dataset) and not inputs.mixture
+    if not known or architecture.context_length < 1:
         return limits.EVALUATION_SEQUENCES_DEFAULT
-    there_are = (dataset.split.validation_bytes - 1) // architecture.context_length
+    there_are = (inputs.dataset.split.validation_bytes - 1) // architecture.context_length
     return max(1, min(limits.EVALUATION_SEQUENCES_DEFAULT, there_are))
 
 
-def _checkpoint_interval(tenth: int) -> int:
-    return min(max(tenth, limits.CHECKPOINT_INTERVAL_MIN_DEFAULT), limits.CHECKPOINT_INTERVAL_MAX_DEFAULT)
+def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found: BaseModel) -> FineTuneSpec:
+    steps = either(draft.steps, limits.FINE_TUNE_STEPS_DEFAULT)
+    adapted = draft.lora is not None
+    learning_rate = limits.FINE_TUNE_LORA_LEARNING_RATE_DEFAULT if adapted else limits.FINE_TUNE_LEARNING_RATE_DEFAULT
+    longest = min(found.architecture.context_length, limits.FINE_TUNE_CONTEXT_LENGTH_MAX_DEFAULT)
+    regularization = filling.fill_regularization(draft.regularization)
+    stopping = regularization.early_stopping
+    return FineTuneSpec(
+        base=base,
+        base_model=found,
+        dataset=inputs.dataset.name,
+        mixture=filling.fill_mixture(draft.mixture, inputs=inputs),
+        lora=_lora(draft.lora) if draft.lora else None,
+        steps=steps,
+        seed=either(draft.seed, inputs.seed),
+        optimization=filling.fill_optimization(
+            draft.optimization,
+            learning_rate=learning_rate,
+            batch_size=limits.FINE_TUNE_BATCH_SIZE_DEFAULT,
+            micro_batch_size=None,
+            steps=steps,
+        ),
+        evaluation=EvaluationSpec(
+            interval_steps=either(draft.evaluation.interval_steps, filling.tenth_of(steps)),
+            sequences=either(draft.evaluation.sequences, limits.EVALUATION_SEQUENCES_DEFAULT),
+        ),
+        samples=filling.fill_samples(draft.samples, inputs=inputs, steps=steps),
+        checkpoints=filling.fill_checkpoints(draft.checkpoints, stopping=stopping, steps=steps),
+        precision=draft.precision or Precision.AUTO,
+        model=draft.model or model,
+        context_length=either(draft.context_length, longest),
+        rows=filling.fill_rows(draft.rows, inputs=inputs),
+        regularization=regularization,
+        compute=filling.fill_compute(draft.compute),
+    )
 
 
-def _draft_violations(draft: TrainDraft) -> list[FieldViolation]:
-    """Name what would silently do nothing."""
-    kind = draft.tokenizer.kind or TokenizerKind.BYTES
-    if kind is TokenizerKind.BYTES and draft.tokenizer.vocabulary_size not in (None, limits.BYTE_VOCABULARY_SIZE):
-        description = (
-            f"must be left out for the byte tokenizer, which always has {limits.BYTE_VOCABULARY_SIZE} tokens, "
-            f"got {draft.tokenizer.vocabulary_size}; set kind to TOKENIZER_KIND_BPE to choose a size"
-        )
-        return [FieldViolation("spec.tokenizer.vocabulary_size", description)]
-    return []
-
-
-def _given(draft: Any) -> dict[str, Any]:
-    values = {field.name: getattr(draft, field.name) for field in dataclasses.fields(draft)}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _or(value: T | None, default: T) -> T:
-    return default if value is None else value
+def _lora(draft: LoraDraft) -> LoraSpec:
+    rank = either(draft.rank, limits.LORA_RANK_DEFAULT)
+    return LoraSpec(
+        rank=rank,
+        alpha=either(draft.alpha, 2.0 * rank),
+        dropout=either(draft.dropout, 0.0),
+        targets=draft.targets or LORA_TARGETS,
+        rank_stabilized=either(draft.rank_stabilized, False),
+    )

@@ -1,29 +1,84 @@
 """What a specification must be, and what would be right where it is not."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from services.domain import limits
-from services.domain.datasets import Dataset
+from services.domain.architecture import Architecture, TokenizerDraft, TokenizerKind
+from services.domain.data_checks import data_violations, mixture_violations, rows_violations, text_violations
+from services.domain.datasets import DatasetFormat
 from services.domain.errors import FieldViolation
-from services.domain.names import CHOSEN_ID_RULE, is_chosen_id
-from services.domain.training import Architecture, OptimizationSpec, TokenizerKind, TrainDraft, TrainSpec
+from services.domain.fine_tuning import LORA_TARGETS, FineTuneDraft, FineTuneSpec, LoraSpec
+from services.domain.inputs import Inputs
+from services.domain.names import CHOSEN_ID_RULE, did_you_mean, is_chosen_id
+from services.domain.optimization_checks import optimization_violations
+from services.domain.ranges import outside
+from services.domain.run_checks import run_violations
+from services.domain.training import TrainDraft, TrainSpec
 
-_UNCHECKED = ("spec.architecture", "spec.optimization.batch_size", "spec.tokenizer")
+_PEFT_NAMES = {
+    "q_proj": "query",
+    "k_proj": "key",
+    "v_proj": "value",
+    "o_proj": "out",
+    "gate_proj": "gate",
+    "up_proj": "up",
+    "down_proj": "down",
+}
 
 
-def violations_of(spec: TrainSpec, *, draft: TrainDraft, dataset: Dataset) -> list[FieldViolation]:
+def train_violations(spec: TrainSpec, *, draft: TrainDraft, inputs: Inputs) -> list[FieldViolation]:
     """Return every wrong field. What follows from several fields is only checked once each of them is right."""
+    shape = [*_architecture(spec.architecture)]
+    tokenizer = [*_tokenizer(draft.tokenizer, spec=spec, inputs=inputs)]
+    optimization = [*optimization_violations(spec.optimization, draft=draft.optimization, steps=spec.steps)]
+    found = [*shape, *tokenizer, *optimization, *_shared(spec, draft=draft, inputs=inputs)]
+    data = [*data_violations(inputs)]
+    if not shape and not tokenizer:
+        found += _size(spec)
+    if not shape and not data and spec.optimization.batch_size >= 1:
+        found += _tokens_per_step(spec, context_length=spec.architecture.context_length)
+        bytes_as_tokens = spec.tokenizer.kind is TokenizerKind.BYTES
+        asked = draft.evaluation.sequences if bytes_as_tokens else None
+        data += text_violations(
+            inputs,
+            context_length=spec.architecture.context_length,
+            context_field="architecture.context_length",
+            batch_size=spec.optimization.batch_size,
+            sequences=asked,
+        )
+    return found + data
+
+
+def fine_tune_violations(spec: FineTuneSpec, *, draft: FineTuneDraft, inputs: Inputs) -> list[FieldViolation]:
+    """Return every wrong field."""
     found = [
-        *_architecture(spec.architecture),
-        *_tokenizer(spec),
-        *_optimization(spec.optimization, steps=spec.steps),
-        *_run(spec),
-        *_samples(spec),
+        *optimization_violations(spec.optimization, draft=draft.optimization, steps=spec.steps),
+        *_shared(spec, draft=draft, inputs=inputs),
+        *(_lora(spec.lora) if spec.lora else ()),
     ]
-    if not any(each.field.startswith(_UNCHECKED) for each in found):
-        found += [*_size(spec), *_data(spec, draft=draft, dataset=dataset)]
-    return found
+    context = [*_context(spec)]
+    data = [*data_violations(inputs)]
+    if not context and not data and spec.optimization.batch_size >= 1:
+        found += _tokens_per_step(spec, context_length=spec.context_length)
+        data += text_violations(
+            inputs,
+            context_length=spec.context_length,
+            context_field="context_length",
+            batch_size=spec.optimization.batch_size,
+            sequences=None,
+        )
+    return found + context + data
+
+
+def _shared(
+    spec: TrainSpec | FineTuneSpec, *, draft: TrainDraft | FineTuneDraft, inputs: Inputs
+) -> Iterator[FieldViolation]:
+    """What pretraining and fine-tuning have in common."""
+    yield from run_violations(spec, draft=draft, inputs=inputs)
+    yield from mixture_violations(spec.mixture, inputs=inputs)
+    yield from rows_violations(draft.rows, inputs=inputs)
+    if not is_chosen_id(spec.model):
+        yield FieldViolation("spec.model", f"{CHOSEN_ID_RULE}, got {ascii(spec.model[:80])}")
 
 
 def _architecture(shape: Architecture) -> Iterator[FieldViolation]:
@@ -37,7 +92,7 @@ def _architecture(shape: Architecture) -> Iterator[FieldViolation]:
         "context_length": (limits.CONTEXT_LENGTH_MIN, limits.CONTEXT_LENGTH_MAX),
         "rotary_base": (limits.ROTARY_BASE_MIN, limits.ROTARY_BASE_MAX),
     }
-    wrong = [*_outside(shape, path, ranges)]
+    wrong = [*outside(shape, path, ranges)]
     yield from wrong
     if not wrong:
         yield from _heads(shape, path)
@@ -61,63 +116,38 @@ def _head_counts(width: int, *, near: int) -> list[int]:
     return sorted(sorted(fitting, key=lambda count: abs(count - near))[:3])
 
 
-def _tokenizer(spec: TrainSpec) -> Iterator[FieldViolation]:
-    if spec.tokenizer.kind is TokenizerKind.BPE:
+def _tokenizer(draft: TokenizerDraft, *, spec: TrainSpec, inputs: Inputs) -> Iterator[FieldViolation]:
+    path = "spec.tokenizer"
+    kind, size = spec.tokenizer.kind, draft.vocabulary_size
+    if kind is TokenizerKind.BPE:
         sizes = (limits.BPE_VOCABULARY_SIZE_MIN, limits.BPE_VOCABULARY_SIZE_MAX)
-        yield from _outside(spec.tokenizer, "spec.tokenizer", {"vocabulary_size": sizes})
-
-
-def _optimization(spec: OptimizationSpec, *, steps: int) -> Iterator[FieldViolation]:
-    path = "spec.optimization"
-    ranges: dict[str, tuple[float, float]] = {
-        "final_learning_rate_ratio": (0, 1),
-        "warmup_steps": (0, max(steps, 0)),
-        "weight_decay": (0, 1),
-        "clip_norm": (0, math.inf),
-        "batch_size": (1, limits.BATCH_SIZE_MAX),
-    }
-    wrong = [*_outside(spec, path, ranges)]
-    yield from wrong
-    if not 0 < spec.learning_rate <= limits.LEARNING_RATE_MAX:
-        yield FieldViolation(f"{path}.learning_rate", f"must be above 0 and at most 1, got {spec.learning_rate}")
-    if not 0 < spec.epsilon < math.inf:
-        yield FieldViolation(f"{path}.epsilon", f"must be above 0, got {spec.epsilon}")
-    for name, beta in (("beta1", spec.beta1), ("beta2", spec.beta2)):
-        if not 0 <= beta < 1:
-            yield FieldViolation(f"{path}.{name}", f"must be at least 0 and below 1, got {beta}")
-    if not any(each.field.endswith(".batch_size") for each in wrong):
-        yield from _micro_batch(spec, path)
-
-
-def _micro_batch(spec: OptimizationSpec, path: str) -> Iterator[FieldViolation]:
-    whole, part = spec.batch_size, spec.micro_batch_size
-    if part < 1 or whole % part:
-        smaller = max(count for count in range(1, max(1, min(part, whole)) + 1) if whole % count == 0)
-        yield FieldViolation(
-            f"{path}.micro_batch_size", f"must divide batch_size = {whole}, got {part}; {smaller} would be right"
+        yield from outside(spec.tokenizer, path, {"vocabulary_size": sizes})
+    if kind is TokenizerKind.FILE:
+        yield from _tokenizer_file(draft, spec=spec, inputs=inputs)
+    elif draft.dataset:
+        description = f"must be left out unless kind is TOKENIZER_KIND_FILE, and it is TOKENIZER_KIND_{kind.name}"
+        yield FieldViolation(f"{path}.dataset", description)
+    if kind is TokenizerKind.BYTES and size not in (None, limits.BYTE_VOCABULARY_SIZE):
+        description = (
+            f"must be left out for the byte tokenizer, which always has {limits.BYTE_VOCABULARY_SIZE} tokens, "
+            f"got {size}; set kind to TOKENIZER_KIND_BPE to choose a size"
         )
+        yield FieldViolation(f"{path}.vocabulary_size", description)
 
 
-def _run(spec: TrainSpec) -> Iterator[FieldViolation]:
-    yield from _outside(spec, "spec", {"steps": (1, limits.STEPS_MAX), "seed": (0, limits.SEED_MAX)})
-    interval = (0, limits.STEPS_MAX)
-    sequences = (1, limits.EVALUATION_SEQUENCES_MAX)
-    yield from _outside(spec.evaluation, "spec.evaluation", {"interval_steps": interval, "sequences": sequences})
-    yield from _outside(spec.checkpoints, "spec.checkpoints", {"interval_steps": (1, limits.STEPS_MAX)})
-    if not is_chosen_id(spec.model):
-        yield FieldViolation("spec.model", f"{CHOSEN_ID_RULE}, got {ascii(spec.model[:80])}")
-
-
-def _samples(spec: TrainSpec) -> Iterator[FieldViolation]:
-    path = "spec.samples"
-    ranges = {"interval_steps": (0, limits.STEPS_MAX), "tokens": (1, limits.SAMPLE_TOKENS_MAX)}
-    yield from _outside(spec.samples, path, ranges)
-    prompt = spec.samples.prompt
-    if len(prompt) > limits.SAMPLE_PROMPT_CHARACTERS_MAX:
-        most = limits.SAMPLE_PROMPT_CHARACTERS_MAX
-        yield FieldViolation(f"{path}.prompt", f"must be at most {most} characters, got {len(prompt)}")
-    if "\x00" in prompt:
-        yield FieldViolation(f"{path}.prompt", f"must not hold a NUL character, got one at {prompt.index(chr(0))}")
+def _tokenizer_file(draft: TokenizerDraft, *, spec: TrainSpec, inputs: Inputs) -> Iterator[FieldViolation]:
+    path, there_are = "spec.tokenizer", inputs.vocabulary_size
+    if inputs.tokenizer is None:
+        yield FieldViolation(f"{path}.dataset", "is required for TOKENIZER_KIND_FILE: the dataset that holds the file")
+    elif inputs.tokenizer.format is not DatasetFormat.TOKENIZER:
+        word = inputs.tokenizer.format.name
+        description = f"must be of DATASET_FORMAT_TOKENIZER, and {inputs.tokenizer.name} is of DATASET_FORMAT_{word}"
+        yield FieldViolation(f"{path}.dataset", f"{description}; upload the tokenizer.json in that format")
+    elif there_are is None:
+        yield FieldViolation(f"{path}.dataset", f"{inputs.tokenizer.name} is no tokenizer.json with a vocabulary")
+    elif draft.vocabulary_size not in (None, there_are):
+        description = f"must be left out for a file, which has {there_are} tokens, got {draft.vocabulary_size}"
+        yield FieldViolation(f"{path}.vocabulary_size", description)
 
 
 def _size(spec: TrainSpec) -> Iterator[FieldViolation]:
@@ -127,41 +157,39 @@ def _size(spec: TrainSpec) -> Iterator[FieldViolation]:
             "lower layers, width, feed_forward_width or the vocabulary"
         )
         yield FieldViolation("spec.architecture", description)
-    if spec.tokens_per_step > limits.TOKENS_PER_STEP_MAX:
+
+
+def _tokens_per_step(spec: TrainSpec | FineTuneSpec, *, context_length: int) -> Iterator[FieldViolation]:
+    if spec.optimization.batch_size <= limits.BATCH_SIZE_MAX and spec.tokens_per_step > limits.TOKENS_PER_STEP_MAX:
         description = (
-            f"{spec.optimization.batch_size} sequences of {spec.architecture.context_length} tokens are "
+            f"{spec.optimization.batch_size} sequences of {context_length} tokens are "
             f"{spec.tokens_per_step:,} tokens a step, and the most is {limits.TOKENS_PER_STEP_MAX:,}"
         )
         yield FieldViolation("spec.optimization.batch_size", description)
 
 
-def _data(spec: TrainSpec, *, draft: TrainDraft, dataset: Dataset) -> Iterator[FieldViolation]:
-    """A token is at least one byte, so text that is too short in bytes is too short in tokens of any kind."""
-    context, batch = spec.architecture.context_length, spec.optimization.batch_size
-    train, validation = dataset.split.train_bytes, dataset.split.validation_bytes
-    if train < batch * context + 1:
-        needed = f"one batch of {batch} sequences of {context} tokens needs {batch * context + 1:,}"
-        advice = "upload more text, or lower optimization.batch_size or architecture.context_length"
-        yield FieldViolation("spec.dataset", f"has {train:,} bytes to train on, and {needed}; {advice}")
-    if validation < context + 1:
-        needed = f"one sequence of {context} tokens needs {context + 1:,}"
-        advice = "upload more text, hold out a larger part, or lower architecture.context_length"
-        yield FieldViolation("spec.dataset", f"has {validation:,} bytes to validate on, and {needed}; {advice}")
-    elif spec.tokenizer.kind is TokenizerKind.BYTES and (asked := draft.evaluation.sequences):
-        there_are = (validation - 1) // context
-        if asked > there_are:
-            description = (
-                f"must be at most {there_are}, the sequences of {context} tokens in the validation part, got {asked}"
-            )
-            yield FieldViolation("spec.evaluation.sequences", description)
+def _context(spec: FineTuneSpec) -> Iterator[FieldViolation]:
+    most = spec.base_model.architecture.context_length
+    if not limits.CONTEXT_LENGTH_MIN <= spec.context_length <= most:
+        description = (
+            f"must be {limits.CONTEXT_LENGTH_MIN} to {most}, the context of the base, got {spec.context_length}"
+        )
+        yield FieldViolation("spec.context_length", description)
 
 
-def _outside(of: object, path: str, ranges: Mapping[str, tuple[float, float]]) -> Iterator[FieldViolation]:
-    """Name the fields outside their range, ends included; what is not a number is outside every range."""
-    for name, (least, most) in ranges.items():
-        value = getattr(of, name)
-        if not (least <= value <= most and math.isfinite(value)):
-            description = (
-                f"must be {least} to {most}" if math.isfinite(most) else f"must be at least {least} and finite"
-            )
-            yield FieldViolation(f"{path}.{name}", f"{description}, got {value}")
+def _lora(lora: LoraSpec) -> Iterator[FieldViolation]:
+    path = "spec.lora"
+    yield from outside(lora, path, {"rank": (1, limits.LORA_RANK_MAX)})
+    if 1 <= lora.rank <= limits.LORA_RANK_MAX and not 0 < lora.alpha <= limits.LORA_ALPHA_MAX:
+        description = f"must be above 0 and at most {limits.LORA_ALPHA_MAX:g}, got {lora.alpha}"
+        yield FieldViolation(f"{path}.alpha", description)
+    if not 0 <= lora.dropout < 1:
+        yield FieldViolation(f"{path}.dropout", f"must be at least 0 and below 1, got {lora.dropout}")
+    known = ", ".join(LORA_TARGETS)
+    for index, target in enumerate(lora.targets):
+        if target not in LORA_TARGETS:
+            hint = f"; did you mean {_PEFT_NAMES[target]!r}?" if target in _PEFT_NAMES else ""
+            hint = hint or did_you_mean(target, LORA_TARGETS)
+            yield FieldViolation(f"{path}.targets[{index}]", f"must be one of {known}, got {ascii(target[:80])}{hint}")
+        elif target in lora.targets[:index]:
+            yield FieldViolation(f"{path}.targets[{index}]", f"names {target!r} a second time")

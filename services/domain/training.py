@@ -101,6 +101,31 @@ class TrainSpec:
         return self.architecture.parameters(self.tokenizer.vocabulary_size)
 
     @property
+    def trained_parameters(self) -> int:
+        """Number of weights that move: all of them."""
+        return self.parameters
+
+    @property
+    def shape(self) -> Architecture:
+        """The shape of the model."""
+        return self.architecture
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens that the model knows."""
+        return self.tokenizer.vocabulary_size
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of one sequence."""
+        return self.architecture.context_length
+
+    @property
+    def adapted(self) -> bool:
+        """Whether adapters are trained beside weights that stay."""
+        return False
+
+    @property
     def tokens_per_step(self) -> int:
         """Tokens that one optimizer step trains on."""
         return self.optimization.batch_size * self.architecture.context_length

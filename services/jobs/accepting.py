@@ -11,12 +11,12 @@ from typing import Any
 from services.domain import limits, names
 from services.domain.counting import counted
 from services.domain.datasets import Dataset
-from services.domain.errors import FieldViolation, LimitReached, NotFound
+from services.domain.errors import FieldViolation, LimitReached, NotFound, WrongState
 from services.domain.forecast import Forecast
 from services.domain.forecasting import expected_wait_s
 from services.domain.job_events import StateChanged
 from services.domain.job_states import OPEN, Desire, JobState
-from services.domain.jobs import Job
+from services.domain.jobs import CheckpointState, Job
 from services.domain.labels import label_violations
 from services.domain.projects import Caller
 from services.domain.requests import RequestKey
@@ -101,7 +101,8 @@ def accept(
 
     `datasets` are all that it reads; none of them can be deleted between the look at them and the commit. Without
     `job_id` the id begins with `word`. Returns the earlier job when the request is repeated.
-    Raises: AlreadyExists for the id, LimitReached, NotFound for a dataset that is gone, RequestIdReused.
+    Raises: AlreadyExists for the id, LimitReached, NotFound for a dataset that is gone, RequestIdReused, WrongState for
+    a checkpoint to begin with that is gone.
     """
     uid = house.chance.uid()
     job = dataclasses.replace(job, uid=uid, id=job_id or f"{word}-{uid.replace('-', '')[:12]}")
@@ -113,6 +114,7 @@ def accept(
             return find_own_job(uow, caller=caller, name=earlier)
         _check_room(uow, caller=caller)
         _hold(uow, datasets, caller=caller)
+        _check_base(uow, job)
         job = dataclasses.replace(job, create_time=now, update_time=now)
         uow.jobs.add(job)
         job = uow.events.append(job, [StateChanged(before=None, after=job.state, message="it is submitted")], time=now)
@@ -148,3 +150,13 @@ def _hold(uow: UnitOfWork, datasets: Sequence[Dataset], *, caller: Caller) -> No
         held = uow.datasets.lock(caller.project_id, seen.id)
         if held is None or held.uid != seen.uid:
             raise NotFound.of(seen.name)
+
+
+def _check_base(uow: UnitOfWork, job: Job) -> None:
+    """Look once more whether what it begins with is still there; from this commit on it is kept for the job."""
+    begin = uow.checkpoints.find_at(job.base.artifact_prefix) if job.base else None
+    if job.base and begin is not None and begin.state in (CheckpointState.COLLECTED, CheckpointState.CORRUPT):
+        message = (
+            f"{job.base.name} was removed just now; begin with a newer checkpoint or a model version"
+        )
+        raise WrongState.of(message, state=begin.state.value)

@@ -72,4 +72,9 @@ def _values(of: Attempt) -> dict[str, Any]:
 
 def _speed(row: Any) -> MeasuredSpeed:
     spec = work_from_json(row.kind, row.spec)
-    return MeasuredSpeed(parameters=spec.parameters, flops_per_second=spec.flops_per_step * row.steps / row.seconds)
+    return MeasuredSpeed(
+        kind=row.kind,
+        parameters=spec.parameters,
+        tokens_per_step=spec.tokens_per_step,
+        flops_per_second=spec.flops_per_step * row.steps / row.seconds,
+    )

@@ -5,7 +5,7 @@ import pytest
 from services.domain.forecasting import expected_wait_s, forecast, similar_speeds
 from services.domain.presets import PRESETS
 from services.domain.speeds import MeasuredSpeed
-from tests.unit.services_domain.test_resolution import dataset, resolved
+from tests.unit.services_domain.test_resolution import dataset, inputs, resolved
 
 
 def speeds(*flops: float, parameters: int = 1_820_352) -> list[MeasuredSpeed]:
@@ -13,7 +13,7 @@ def speeds(*flops: float, parameters: int = 1_820_352) -> list[MeasuredSpeed]:
 
 
 def said(*flops: float, free_bytes: int | None = None, **draft: object):  # type: ignore[no-untyped-def]
-    return forecast(resolved(**draft), dataset=dataset(), speeds=speeds(*flops), queue_s=None, free_bytes=free_bytes)
+    return forecast(resolved(**draft), inputs=inputs(), speeds=speeds(*flops), queue_s=None, free_bytes=free_bytes)
 
 
 def test_parameters_are_counted_by_hand() -> None:

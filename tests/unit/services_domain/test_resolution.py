@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.domain.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState
 from services.domain.errors import InvalidField
+from services.domain.inputs import Inputs
 from services.domain.presets import PRESETS, feed_forward_width_for
 from services.domain.resolution import resolve
 from services.domain.training import (
@@ -48,8 +49,12 @@ def dataset(*, train_bytes: int = 1_000_000, validation_bytes: int = 50_000) -> 
     )
 
 
+def inputs(of: Dataset | None = None, **values: Any) -> Inputs:
+    return Inputs(dataset=of or dataset(), **{"opening": "To be", "seed": 7, **values})
+
+
 def resolved(of: Dataset | None = None, **draft: Any) -> TrainSpec:
-    return resolve(dataclasses.replace(DRAFT, **draft), dataset=of or dataset(), opening="To be", seed=7)
+    return resolve(dataclasses.replace(DRAFT, **draft), inputs(of))
 
 
 def complaints(of: Dataset | None = None, **draft: Any) -> dict[str, str]:
