@@ -1,0 +1,47 @@
+"""Steps translated into machine code of their own, where that pays within the run."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer_worker.trainer.engine.model import Decoder
+from tutelage.v1 import training_pb2
+
+# Compiled steps are a tenth shorter at best, and compiling takes half a minute: below ten minutes it cannot win much.
+PAYS_FROM_S = 600.0
+# What a run gets out of a device, roughly and on purpose not measured: the choice must be the same when it resumes.
+FLOPS_PER_SECOND = {"cpu": 2e11, "cuda": 2e14}
+FLOPS_PER_WEIGHT_AND_TOKEN = 6  # 2 forward, 4 backward; Kaplan et al. 2020, arXiv 2001.08361, table 1
+
+
+def to_compile(
+    asked: "training_pb2.Compilation.ValueType", *, parameters: int, tokens: int, device: torch.device
+) -> bool:
+    """Whether a run over so many tokens is compiled: a pure function of the spec and the kind of device.
+
+    Raises: ValueError if it is asked for and there is no compiler.
+    """
+    possible = device.type == "cuda" or compiler() is not None
+    if asked == training_pb2.COMPILATION_ON and not possible:
+        raise ValueError("compilation is asked for, and this worker has no C++ compiler (g++ or clang++)")
+    if asked != training_pb2.COMPILATION_UNSPECIFIED:
+        return asked == training_pb2.COMPILATION_ON
+    flops = FLOPS_PER_WEIGHT_AND_TOKEN * parameters * tokens
+    return possible and flops / FLOPS_PER_SECOND.get(device.type, 2e11) >= PAYS_FROM_S
+
+
+def compiler() -> str | None:
+    """The C++ compiler that inductor would call, if there is one."""
+    return shutil.which("g++") or shutil.which("clang++")
+
+
+def compiled(model: Decoder, *, on: bool) -> Callable[..., Tensor]:
+    """`model.hidden`, compiled or as it is; arguments and results are the same.
+
+    Shapes are compiled in: every other shape of a micro-batch compiles anew. Evaluation is not worth it: use the model.
+    """
+    hidden: Any = model.hidden
+    return torch.compile(hidden, dynamic=False) if on else hidden
