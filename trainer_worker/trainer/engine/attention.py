@@ -13,51 +13,129 @@ PLAIN_KEYS_PER_HEAD_WIDTH = 8
 PLAIN_KEYS_MIN = 512
 
 
-def causal_bias(length: int, *, device: torch.device) -> Tensor:
-    """Zero where a query sees a key, minus infinity where the key comes after it. Shape (T, T), float32."""
-    return torch.full((length, length), float("-inf"), device=device).triu_(1)
+def causal_bias(
+    length: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    documents_BT: Tensor | None = None,
+    window: int | None = None,
+) -> Tensor:
+    """Zero where a query sees a key, minus infinity where the key comes after it, or `window` or more before it, or is
+    of another document. Shape (T, T), or (B, 1, T, T) with documents."""
+    bias_TT = torch.full((length, length), float("-inf"), device=device, dtype=dtype).triu_(1)
+    if window is not None and window < length:
+        bias_TT += torch.full_like(bias_TT, float("-inf")).tril_(-window)
+    if documents_BT is None:
+        return bias_TT
+    foreign_BTT = documents_BT[:, :, None] != documents_BT[:, None, :]
+    return bias_TT.masked_fill(foreign_BTT, float("-inf"))[:, None]
 
 
-def fill_bias(positions_BT: Tensor, *, keys: int) -> Tensor:
+def fill_bias(
+    positions_BT: Tensor, *, keys: int, dtype: torch.dtype = torch.float32, window: int | None = None
+) -> Tensor:
     """The same for rows that are filled to different lengths: key slot s is seen from position s on. (B, 1, T, S)."""
     slots_S = torch.arange(keys, device=positions_BT.device)
     hidden_BTS = slots_S > positions_BT[:, :, None]
-    bias_BTS = torch.zeros(hidden_BTS.shape, device=positions_BT.device).masked_fill_(hidden_BTS, float("-inf"))
-    return bias_BTS[:, None]
+    if window is not None and window < keys:
+        hidden_BTS |= slots_S <= positions_BT[:, :, None] - window
+    bias_BTS = torch.zeros(hidden_BTS.shape, device=positions_BT.device, dtype=dtype)
+    return bias_BTS.masked_fill_(hidden_BTS, float("-inf"))[:, None]
 
 
-def attend(query_BTNH: Tensor, key_BSMH: Tensor, value_BSMH: Tensor, *, bias: Tensor) -> Tensor:
+def attend(
+    query_BTNH: Tensor,
+    key_BSMH: Tensor,
+    value_BSMH: Tensor,
+    *,
+    bias: Tensor | None,
+    scale: float | None = None,
+    soft_cap: float | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
     """Mixes values by how well their keys match each query.
 
     Shapes: query (B, T, N, H); key and value (B, S, M, H), M divides N; bias (T, S) or (B, 1, T, S), added to the
-    scores. Returns (B, T, N, H) in the dtype of the query. The softmax is computed in float32 whatever the dtype.
-    Source: Vaswani et al. 2017, arXiv 1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv 2305.13245.
+    scores, or None for as many keys as queries of which each sees those up to itself. Scores are multiplied by `scale`
+    (default: the root of 1 / H) and bent by `soft_cap`; `dropout` is the share of weights left out. Returns
+    (B, T, N, H) in the dtype of the query. The softmax is computed in float32 whatever the dtype.
+    Source: Vaswani et al. 2017, arXiv 1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv 2305.13245; soft
+    cap: Gemma Team 2024, arXiv 2408.00118, section 2.
     """
-    groups = query_BTNH.shape[2] // key_BSMH.shape[2]
+    length, keys = query_BTNH.shape[1], key_BSMH.shape[1]
     query_BNTH = query_BTNH.transpose(1, 2)
-    key_BNSH, value_BNSH = key_BSMH.transpose(1, 2), value_BSMH.transpose(1, 2)
+    key_BMSH, value_BMSH = key_BSMH.transpose(1, 2), value_BSMH.transpose(1, 2)
+    shape = {"queries": length, "keys": keys, "head_width": query_BTNH.shape[-1]}
+    if not plain_wins(query_BTNH.device.type, **shape, soft_cap=soft_cap):
+        return attend_fused(query_BNTH, key_BMSH, value_BMSH, bias, scale=scale, dropout=dropout).transpose(1, 2)
+    if bias is None:
+        bias = causal_bias(length, device=query_BTNH.device)
+    groups = query_BTNH.shape[2] // key_BSMH.shape[2]
     if groups > 1:
-        key_BNSH = key_BNSH.repeat_interleave(groups, dim=1)
-        value_BNSH = value_BNSH.repeat_interleave(groups, dim=1)
+        key_BMSH = key_BMSH.repeat_interleave(groups, dim=1)
+        value_BMSH = value_BMSH.repeat_interleave(groups, dim=1)
     bias = bias.to(query_BTNH.dtype)
-    if plain_is_faster(query_BTNH, keys=key_BSMH.shape[1]):
-        mixed_BNTH = attend_plainly(query_BNTH, key_BNSH, value_BNSH, bias)
-    else:
-        mixed_BNTH = functional.scaled_dot_product_attention(query_BNTH, key_BNSH, value_BNSH, attn_mask=bias)
+    mixed_BNTH = attend_plainly(query_BNTH, key_BMSH, value_BMSH, bias, scale=scale, soft_cap=soft_cap, dropout=dropout)
     return mixed_BNTH.transpose(1, 2)
 
 
-def plain_is_faster(query_BTNH: Tensor, *, keys: int) -> bool:
+def plain_wins(device: str, *, queries: int, keys: int, head_width: int, soft_cap: float | None = None) -> bool:
     """A rule from measurements, not a probe: the kernel must not change between a run and its resumption.
 
     A single query is always computed plainly: which kernel draws a token must not depend on the longest row beside it.
+    The fused kernels know no soft cap.
     """
-    limit = max(PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH * query_BTNH.shape[-1])
-    return query_BTNH.device.type == "cpu" and (keys <= limit or query_BTNH.shape[1] == 1)
+    if soft_cap is not None:
+        return True
+    limit = max(PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH * head_width)
+    return device == "cpu" and (keys <= limit or queries == 1)
 
 
-def attend_plainly(query_BNTH: Tensor, key_BNSH: Tensor, value_BNSH: Tensor, bias: Tensor) -> Tensor:
-    scaled_BNTH = query_BNTH * query_BNTH.shape[-1] ** -0.5
-    scores_BNTS = scaled_BNTH @ key_BNSH.transpose(-2, -1) + bias
-    weights_BNTS = torch.softmax(scores_BNTS, dim=-1)
+def plain_is_faster(query_BTNH: Tensor, *, keys: int) -> bool:
+    """The same for a query at hand."""
+    _, length, _, head_width = query_BTNH.shape
+    return plain_wins(query_BTNH.device.type, queries=length, keys=keys, head_width=head_width)
+
+
+def attend_plainly(
+    query_BNTH: Tensor,
+    key_BNSH: Tensor,
+    value_BNSH: Tensor,
+    bias: Tensor,
+    *,
+    scale: float | None = None,
+    soft_cap: float | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """By products of whole matrices."""
+    scaled_BNTH = query_BNTH * (query_BNTH.shape[-1] ** -0.5 if scale is None else scale)
+    scores_BNTS = scaled_BNTH @ key_BNSH.transpose(-2, -1)
+    if soft_cap is not None:
+        scores_BNTS = torch.tanh(scores_BNTS / soft_cap) * soft_cap
+    weights_BNTS = torch.softmax(scores_BNTS + bias, dim=-1)
+    if dropout:
+        weights_BNTS = functional.dropout(weights_BNTS, dropout)
     return weights_BNTS @ value_BNSH
+
+
+def attend_fused(
+    query_BNTH: Tensor,
+    key_BMSH: Tensor,
+    value_BMSH: Tensor,
+    bias: Tensor | None,
+    *,
+    scale: float | None,
+    dropout: float,
+) -> Tensor:
+    """By the library's kernel, which never holds all scores; without a bias it skips those that nobody sees."""
+    return functional.scaled_dot_product_attention(
+        query_BNTH,
+        key_BMSH,
+        value_BMSH,
+        attn_mask=None if bias is None else bias.to(query_BNTH.dtype),
+        is_causal=bias is None,
+        dropout_p=dropout,
+        scale=scale,
+        enable_gqa=query_BNTH.shape[1] != key_BMSH.shape[1],
+    )

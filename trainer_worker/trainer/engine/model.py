@@ -1,7 +1,8 @@
 """A decoder-only transformer, from tokens to logits.
 
-RMSNorm, rotary positions, SwiGLU and grouped-query attention, as in the Llama family. The projections of query, key and
-value are one matrix, and so are gate and up: fewer, larger products are faster, and an export can split them.
+RMSNorm, rotary positions, a gated feed-forward layer and grouped-query attention, as in the Llama family, with the
+parts that Qwen, Mistral and Gemma add where the config asks for them. The projections of query, key and value are one
+matrix, and so are gate and up: fewer, larger products are faster, and an export can split them.
 
 Tensor names carry their shape:
 
@@ -10,148 +11,191 @@ Tensor names carry their shape:
 """
 
 import dataclasses
-import json
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from trainer_worker.trainer.engine.attention import attend, causal_bias, fill_bias
+from trainer_worker.trainer.engine.attention import attend, causal_bias, fill_bias, plain_wins
 from trainer_worker.trainer.engine.key_value_cache import KeyValueCache
+from trainer_worker.trainer.engine.model_config import ModelConfig as ModelConfig
 from trainer_worker.trainer.engine.norm import RootMeanSquareNorm
+from trainer_worker.trainer.engine.rotary import rotary_tables, rotate
 
-NORM_EPSILON = 1e-5
 INITIAL_DEVIATION = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """The shape of a decoder; what has to be known to rebuild it around stored weights."""
+class Dropout:
+    """Shares of numbers that are left out at random while training."""
 
-    layers: int
-    width: int
-    heads: int
-    key_value_heads: int
-    feed_forward_width: int
-    context_length: int
-    tied_head: bool
-    rotary_base: float
-    vocabulary_size: int
+    residual: float = 0.0
+    attention: float = 0.0
+    embedding: float = 0.0
 
-    def __post_init__(self) -> None:
-        for name in ("layers", "width", "heads", "key_value_heads", "feed_forward_width", "context_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.width % self.heads or (self.width // self.heads) % 2:
-            raise ValueError(f"width {self.width} does not give {self.heads} heads an even number each")
-        if self.heads % self.key_value_heads:
-            raise ValueError(f"key_value_heads {self.key_value_heads} does not divide heads {self.heads}")
-        if self.vocabulary_size < 2 or self.rotary_base <= 0:
-            raise ValueError(f"vocabulary_size {self.vocabulary_size} or rotary_base {self.rotary_base} is too small")
 
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
+@dataclasses.dataclass(frozen=True)
+class Sight:
+    """Made once a forward pass and handed to every layer: how positions rotate, which keys a query sees."""
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights; the formula that forecasts use."""
-        embeddings = self.vocabulary_size * self.width * (1 if self.tied_head else 2)
-        key_value_width = self.key_value_heads * self.head_width
-        attention = 2 * self.width * self.width + 2 * self.width * key_value_width
-        layer = attention + 3 * self.width * self.feed_forward_width + 2 * self.width
-        return embeddings + self.layers * layer + self.width
-
-    def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "ModelConfig":
-        """Raises: ValueError if a key is missing, unknown, or of another type than its field."""
-        values = json.loads(text)
-        return cls.from_values(values)
-
-    @classmethod
-    def from_values(cls, values: dict[str, Any]) -> "ModelConfig":
-        """Raises: ValueError if a key is missing, unknown, or of another type than its field."""
-        fields = {field.name: field.type for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) != set(fields):
-            raise ValueError(f"a model config holds exactly {sorted(fields)}, not {sorted(values)}")
-        for name, kind in fields.items():
-            accepted = (int, float) if kind is float else (kind,)
-            if type(values[name]) not in accepted:
-                raise ValueError(f"{name} of a model config is {values[name]!r}, not a {kind}")
-        return cls(**values)
+    cosine: Tensor
+    sine: Tensor
+    bias: Tensor | None
+    positions: Tensor | None
+    keys: int
+    cache: KeyValueCache | None
+    dropout: Dropout
 
 
 class Decoder(nn.Module):
-    """Predicts, at every position, the token that comes next."""
+    """Predicts, at every position, the token that comes next.
+
+    With `activation_checkpointing` the backward pass computes each block again instead of keeping what it made. That
+    and dropout act in training mode only.
+    """
 
     rotary_cosine: Tensor  # (T, H), as rotary_sine
     rotary_sine: Tensor
+    local_rotary_cosine: Tensor  # the same for the local layers, if they turn differently
+    local_rotary_sine: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.dropout = Dropout()
+        self.activation_checkpointing = False
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.final_norm = RootMeanSquareNorm(config.width, epsilon=NORM_EPSILON)
+        self.final_norm = RootMeanSquareNorm(config.width, epsilon=config.norm_epsilon)
         if not config.tied_head:
             self.head = nn.Linear(config.width, config.vocabulary_size, bias=False)
-        cosine_TH, sine_TH = rotary_tables(config)
-        self.register_buffer("rotary_cosine", cosine_TH, persistent=False)
-        self.register_buffer("rotary_sine", sine_TH, persistent=False)
+        self.lay_rotary_tables()
+
+    def lay_rotary_tables(self) -> None:
+        """Computes what is derived from the config and not stored."""
+        config = self.config
+        shape = {"head_width": config.head_width, "context_length": config.context_length}
+        tables = {"rotary": rotary_tables(**shape, base=config.rotary_base, scaling=config.rotary_scaling)}
+        if config.local_rotary_base is not None:
+            tables["local_rotary"] = rotary_tables(**shape, base=config.local_rotary_base)
+        for name, (cosine_TH, sine_TH) in tables.items():
+            self.register_buffer(f"{name}_cosine", cosine_TH, persistent=False)
+            self.register_buffer(f"{name}_sine", sine_TH, persistent=False)
+
+    def set_dropout(self, *, residual: float = 0.0, attention: float = 0.0, embedding: float = 0.0) -> None:
+        """From the next forward pass in training mode on. Source: Srivastava et al. 2014; places as in GPT-2."""
+        self.dropout = Dropout(residual=residual, attention=attention, embedding=embedding)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """What a hidden state is multiplied by to give logits. Shape (V, D)."""
+        weight_VD: Tensor = self.embedding.weight if self.config.tied_head else self.head.weight
+        return weight_VD
 
     def forward(
-        self, tokens_BT: Tensor, *, positions_BT: Tensor | None = None, cache: KeyValueCache | None = None
+        self,
+        tokens_BT: Tensor,
+        *,
+        positions_BT: Tensor | None = None,
+        documents_BT: Tensor | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Logits for the token after each given one.
 
-        Without a cache, the tokens are whole sequences from position 0 (or from `positions_BT`, for their rotation; a
-        token always sees those before it in its row). With a cache, each row goes on after its own length: keys and
-        values are written, but lengths stay as they are until `cache.advance` says how many tokens of a row counted:
-        so rows of different length may be padded at the end.
+        Without a cache, the tokens are whole sequences from position 0 (or from `positions_BT`, for their rotation). A
+        token sees those before it in its row; with `documents_BT`, those of its own document only. With a cache, each
+        row goes on after its own length: keys and values are written, but lengths stay as they are until
+        `cache.advance` says how many tokens of a row counted: so rows of different length may be padded at the end.
 
-        Shapes: tokens (B, T) int64; positions (B, T) int64, default: T positions after the length of the row. Returns
-        (B, T, V), bfloat16 under autocast, else float32.
+        Shapes: tokens (B, T) int64; positions (B, T) int64, default: T positions after the length of the row;
+        documents (B, T) int64, any numbers that differ. Returns (B, T, V), bfloat16 under autocast, else float32.
         Raises: IndexError if a position reaches the context length or the capacity of the cache.
         """
-        return self.unembed(self.hidden(tokens_BT, positions_BT=positions_BT, cache=cache))
+        hidden_BTD = self.hidden(tokens_BT, positions_BT=positions_BT, documents_BT=documents_BT, cache=cache)
+        return self.unembed(hidden_BTD)
 
     def hidden(
-        self, tokens_BT: Tensor, *, positions_BT: Tensor | None = None, cache: KeyValueCache | None = None
+        self,
+        tokens_BT: Tensor,
+        *,
+        positions_BT: Tensor | None = None,
+        documents_BT: Tensor | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         """What `forward` unembeds, for those who need the logits of few positions. Returns (B, T, D)."""
         if cache is not None and positions_BT is None:
             positions_BT = cache.next_positions(tokens_BT.shape[1])
         hidden_BTD = self.embedding(tokens_BT)
-        sight = self.sight(hidden_BTD, positions_BT, cache)
+        if self.config.embedding_scale != 1.0:
+            hidden_BTD = hidden_BTD * self.config.embedding_scale
+        dropout = self.dropout if self.training else Dropout()
+        hidden_BTD = dropped(hidden_BTD, dropout.embedding)
+        whole, local = self.sights(hidden_BTD, positions_BT, documents_BT, cache, dropout)
+        recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
         for index, block in enumerate(self.blocks):
-            hidden_BTD = block(hidden_BTD, index, sight)
+            sight = local if index in self.config.local_layers else whole
+            if recompute:
+                hidden_BTD = checkpoint(block, hidden_BTD, index, sight, use_reentrant=False)
+            else:
+                hidden_BTD = block(hidden_BTD, index, sight)
         normed_BTD: Tensor = self.final_norm(hidden_BTD)
         return normed_BTD
 
-    def sight(self, hidden_BTD: Tensor, positions_BT: Tensor | None, cache: KeyValueCache | None) -> "Sight":
-        """What all layers share: how positions rotate, and which keys a query sees."""
-        length = hidden_BTD.shape[1]
-        last = length - 1 if positions_BT is None else int(positions_BT.max())
-        if last >= self.config.context_length:
-            raise IndexError(f"position {last} is beyond the context length {self.config.context_length}")
+    def sights(
+        self,
+        hidden_BTD: Tensor,
+        positions_BT: Tensor | None,
+        documents_BT: Tensor | None,
+        cache: KeyValueCache | None,
+        dropout: Dropout,
+    ) -> tuple[Sight, Sight]:
+        """What layers share: those that see everything, and those that see the nearest keys only."""
+        config, length = self.config, hidden_BTD.shape[1]
+        last = length - 1 if cache is None or positions_BT is None else int(positions_BT.max())
+        if last >= config.context_length:
+            raise IndexError(f"position {last} is beyond the context length {config.context_length}")
         rows: slice | Tensor = slice(length) if positions_BT is None else positions_BT
-        cosine, sine = self.rotary_cosine[rows].unsqueeze(-2), self.rotary_sine[rows].unsqueeze(-2)
-        if cache is None or positions_BT is None:
-            keys, bias = last + 1, causal_bias(length, device=hidden_BTD.device)
-        else:
-            keys = cache.slots_read(last + 1)
-            bias = fill_bias(positions_BT, keys=keys)
-        return Sight(cosine=cosine, sine=sine, bias=bias, positions=positions_BT, keys=keys, cache=cache)
+        whole = Sight(
+            cosine=self.rotary_cosine[rows].unsqueeze(-2),
+            sine=self.rotary_sine[rows].unsqueeze(-2),
+            bias=None,
+            positions=positions_BT,
+            keys=length if cache is None else cache.slots_read(last + 1),
+            cache=cache,
+            dropout=dropout,
+        )
+        local = whole
+        if config.local_rotary_base is not None:
+            cosine, sine = self.local_rotary_cosine[rows], self.local_rotary_sine[rows]
+            local = dataclasses.replace(whole, cosine=cosine.unsqueeze(-2), sine=sine.unsqueeze(-2))
+        bias = self.bias(hidden_BTD, whole, documents_BT, window=None)
+        window = config.sliding_window
+        narrow = bias if window is None else self.bias(hidden_BTD, whole, documents_BT, window=window)
+        return dataclasses.replace(whole, bias=bias), dataclasses.replace(local, bias=narrow)
+
+    def bias(
+        self, hidden_BTD: Tensor, sight: Sight, documents_BT: Tensor | None, *, window: int | None
+    ) -> Tensor | None:
+        """What is added to scores; None where the fused kernel needs nothing to be added."""
+        device, config = hidden_BTD.device, self.config
+        autocast = torch.is_autocast_enabled(device.type)
+        dtype = torch.get_autocast_dtype(device.type) if autocast else hidden_BTD.dtype
+        if sight.cache is not None and sight.positions is not None:
+            return fill_bias(sight.positions, keys=sight.keys, dtype=dtype, window=window)
+        length = hidden_BTD.shape[1]
+        shape = {"queries": length, "keys": length, "head_width": config.head_width}
+        plain = plain_wins(device.type, **shape, soft_cap=config.attention_soft_cap)
+        if not plain and documents_BT is None and (window is None or window >= length):
+            return None
+        return causal_bias(length, device=device, dtype=dtype, documents_BT=documents_BT, window=window)
 
     def unembed(self, hidden_BTD: Tensor) -> Tensor:
-        weight_VD = self.embedding.weight if self.config.tied_head else self.head.weight
-        logits_BTV: Tensor = functional.linear(hidden_BTD, weight_VD)
-        return logits_BTV
+        """Shapes: (…, D) to (…, V)."""
+        logits_BTV: Tensor = functional.linear(hidden_BTD, self.output_weight)
+        cap = self.config.logit_soft_cap
+        return logits_BTV if cap is None else torch.tanh(logits_BTV / cap) * cap
 
     def initialize(self, seed: int) -> None:
         """Draws all weights anew: normal with a deviation of 0.02, less for what adds to the residual stream.
@@ -163,22 +207,10 @@ class Decoder(nn.Module):
         with torch.no_grad():
             for name, weight in self.named_parameters():
                 if weight.dim() < 2:
-                    weight.fill_(1.0)
+                    weight.fill_(0.0 if name.endswith("bias") else 1.0)
                     continue
                 deviation = residual if name.endswith(("out.weight", "down.weight")) else INITIAL_DEVIATION
                 weight.copy_(torch.empty(weight.shape).normal_(0.0, deviation, generator=generator))
-
-
-@dataclasses.dataclass(frozen=True)
-class Sight:
-    """Made once a forward pass and handed to every layer."""
-
-    cosine: Tensor
-    sine: Tensor
-    bias: Tensor
-    positions: Tensor | None
-    keys: int
-    cache: KeyValueCache | None
 
 
 class Block(nn.Module):
@@ -186,14 +218,24 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.attention_norm = RootMeanSquareNorm(config.width, epsilon=NORM_EPSILON)
+        self.attention_norm = RootMeanSquareNorm(config.width, epsilon=config.norm_epsilon)
         self.attention = Attention(config)
-        self.feed_forward_norm = RootMeanSquareNorm(config.width, epsilon=NORM_EPSILON)
+        self.feed_forward_norm = RootMeanSquareNorm(config.width, epsilon=config.norm_epsilon)
         self.feed_forward = FeedForward(config)
+        self.post_norms = config.post_norms
+        if config.post_norms:
+            self.attention_post_norm = RootMeanSquareNorm(config.width, epsilon=config.norm_epsilon)
+            self.feed_forward_post_norm = RootMeanSquareNorm(config.width, epsilon=config.norm_epsilon)
 
     def forward(self, hidden_BTD: Tensor, layer: int, sight: Sight) -> Tensor:
-        hidden_BTD = hidden_BTD + self.attention(self.attention_norm(hidden_BTD), layer, sight)
-        return hidden_BTD + self.feed_forward(self.feed_forward_norm(hidden_BTD))
+        added_BTD = self.attention(self.attention_norm(hidden_BTD), layer, sight)
+        if self.post_norms:
+            added_BTD = self.attention_post_norm(added_BTD.to(hidden_BTD.dtype))
+        hidden_BTD = hidden_BTD + dropped(added_BTD, sight.dropout.residual)
+        added_BTD = self.feed_forward(self.feed_forward_norm(hidden_BTD))
+        if self.post_norms:
+            added_BTD = self.feed_forward_post_norm(added_BTD.to(hidden_BTD.dtype))
+        return hidden_BTD + dropped(added_BTD, sight.dropout.residual)
 
 
 class Attention(nn.Module):
@@ -202,51 +244,61 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads, self.key_value_heads = config.heads, config.key_value_heads
-        self.head_width = config.head_width
+        self.head_width, self.scale = config.head_width, config.score_scale
+        self.soft_cap, self.query_key_norm = config.attention_soft_cap, config.query_key_norm
         both = (config.heads + 2 * config.key_value_heads) * config.head_width
-        self.qkv = nn.Linear(config.width, both, bias=False)
-        self.out = nn.Linear(config.width, config.width, bias=False)
+        self.qkv = nn.Linear(config.width, both, bias=config.qkv_bias)
+        self.out = nn.Linear(config.heads * config.head_width, config.width, bias=config.out_bias)
+        if config.query_key_norm:
+            self.query_norm = RootMeanSquareNorm(config.head_width, epsilon=config.norm_epsilon)
+            self.key_norm = RootMeanSquareNorm(config.head_width, epsilon=config.norm_epsilon)
 
     def forward(self, hidden_BTD: Tensor, layer: int, sight: Sight) -> Tensor:
         heads_BTXH = self.qkv(hidden_BTD).unflatten(-1, (-1, self.head_width))  # X = N + 2 M
         rotated, kept = self.heads + self.key_value_heads, self.key_value_heads
         turning_BTXH, value_BTMH = heads_BTXH.split((rotated, kept), dim=2)
+        if self.query_key_norm:
+            turning_BTXH = self.normed(turning_BTXH)
         query_BTNH, key_BTMH = rotate(turning_BTXH, sight.cosine, sight.sine).split((self.heads, kept), dim=2)
         if sight.cache is not None and sight.positions is not None:
             sight.cache.write(layer, sight.positions, keys_BTMH=key_BTMH, values_BTMH=value_BTMH)
             key_BTMH, value_BTMH = sight.cache.read(layer, sight.keys, dtype=query_BTNH.dtype)
-        mixed_BTNH = attend(query_BTNH, key_BTMH, value_BTMH, bias=sight.bias)
+        mixed_BTNH = attend(
+            query_BTNH,
+            key_BTMH,
+            value_BTMH,
+            bias=sight.bias,
+            scale=self.scale,
+            soft_cap=self.soft_cap,
+            dropout=sight.dropout.attention,
+        )
         out_BTD: Tensor = self.out(mixed_BTNH.flatten(-2))
         return out_BTD
 
+    def normed(self, turning_BTXH: Tensor) -> Tensor:
+        """Queries and keys at a mean square of 1, computed in float32 at least. Source: Henry et al. 2020."""
+        wide_BTXH = turning_BTXH.to(torch.promote_types(turning_BTXH.dtype, torch.float32))
+        query_BTNH, key_BTMH = wide_BTXH.split((self.heads, self.key_value_heads), dim=2)
+        both_BTXH = torch.cat((self.query_norm(query_BTNH), self.key_norm(key_BTMH)), dim=2)
+        return both_BTXH.to(turning_BTXH.dtype)
+
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020, arXiv 2002.05202): an up projection, gated."""
+    """An up projection, gated: SwiGLU, or GeGLU in Gemma (Shazeer 2020, arXiv 2002.05202)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(config.width, 2 * config.feed_forward_width, bias=False)
-        self.down = nn.Linear(config.feed_forward_width, config.width, bias=False)
+        self.gelu = config.activation == "gelu_tanh"
+        self.gate_up = nn.Linear(config.width, 2 * config.feed_forward_width, bias=config.feed_forward_bias)
+        self.down = nn.Linear(config.feed_forward_width, config.width, bias=config.feed_forward_bias)
 
     def forward(self, hidden_BTD: Tensor) -> Tensor:
         gate_BTF, up_BTF = self.gate_up(hidden_BTD).chunk(2, dim=-1)
-        down_BTD: Tensor = self.down(functional.silu(gate_BTF) * up_BTF)
+        opened_BTF = functional.gelu(gate_BTF, approximate="tanh") if self.gelu else functional.silu(gate_BTF)
+        down_BTD: Tensor = self.down(opened_BTF * up_BTF)
         return down_BTD
 
 
-def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position's angles, the two halves of a head alike, float32.
-
-    Source: Su et al. 2021, arXiv 2104.09864, in the layout of Llama checkpoints: pairs are (i, i + H / 2).
-    """
-    exponents = torch.arange(0, config.head_width, 2, dtype=torch.float64) / config.head_width
-    angles = torch.outer(torch.arange(config.context_length, dtype=torch.float64), config.rotary_base**-exponents)
-    angles_TH = torch.cat((angles, angles), dim=-1)
-    return angles_TH.cos().float(), angles_TH.sin().float()
-
-
-def rotate(heads_BTXH: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turns each pair of a head's numbers by its position's angle; computed and returned in the dtype of the heads."""
-    first, second = heads_BTXH.chunk(2, dim=-1)
-    turned_BTXH = torch.cat((-second, first), dim=-1)
-    return heads_BTXH * cosine.to(heads_BTXH.dtype) + turned_BTXH * sine.to(heads_BTXH.dtype)
+def dropped(hidden: Tensor, share: float) -> Tensor:
+    """Without the share of its numbers, the others larger for it. A share of 0 draws no random number."""
+    return functional.dropout(hidden, share) if share else hidden

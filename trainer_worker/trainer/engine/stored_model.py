@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainer_worker.trainer.engine.errors import BadCheckpoint
-from trainer_worker.trainer.engine.faultpoints import faultpoint
 from trainer_worker.trainer.engine.model import Decoder, ModelConfig
 from trainer_worker.trainer.engine.tokenizers import BytePairTokenizer, ByteTokenizer, Tokenizer
 
@@ -32,17 +31,25 @@ class StoredModel:
 
 
 def save_model(folder: pathlib.Path, model: Decoder, tokenizer: Tokenizer) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    save_weights(folder, model.state_dict())
+    save_config(folder, model.config, tokenizer)
+
+
+def save_weights(folder: pathlib.Path, weights: dict[str, Tensor]) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors")
+
+
+def save_config(folder: pathlib.Path, shape: ModelConfig, tokenizer: Tokenizer) -> None:
+    """All of a stored model but its weights."""
     config = {
         "format": FORMAT,
-        "architecture": dataclasses.asdict(model.config),
+        "architecture": dataclasses.asdict(shape),
         "tokenizer": {"kind": tokenizer.kind},
         "vocabulary_size": tokenizer.vocabulary_size,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
     if isinstance(tokenizer, BytePairTokenizer):
         tokenizer.save(folder / "tokenizer.json")
-    faultpoint("checkpoint_model")
 
 
 def load_model(folder: pathlib.Path) -> StoredModel:
