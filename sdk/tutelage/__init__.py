@@ -41,33 +41,77 @@ if TYPE_CHECKING:
         Unknown,
         WaitTimeout,
     )
-    from tutelage._hyperparameters import Hyperparameters
+    from tutelage._hyperparameters import Hyperparameters, TuningHyperparameters
     from tutelage._sync.client import Client
     from tutelage._sync.job import Job
     from tutelage._sync.model_version import ModelVersion
-    from tutelage._values.cluster import Queue, ServerInfo, Worker, WorkerState
-    from tutelage._values.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState, Upload
-    from tutelage._values.jobs import (
-        Checkpoint,
+    from tutelage._tuning import Lora
+    from tutelage._values.cluster import (
+        Queue,
+        ServerInfo,
+        Worker,
+        WorkerState,
+    )
+    from tutelage._values.datasets import (
+        Dataset,
+        DatasetFormat,
+        DatasetSplit,
+        DatasetState,
+        RowKind,
+        RowStatistics,
+        Upload,
+    )
+    from tutelage._values.inspection import (
+        InspectedPart,
+        InspectedToken,
+        InspectStepResponse,
+        Prediction,
+    )
+    from tutelage._values.job_events import (
+        BlamedRow,
         CheckpointCommitted,
-        CheckpointState,
-        ExplainJobResponse,
-        FailureReason,
-        Finding,
         JobEvent,
-        JobFailure,
-        JobInfo,
-        JobProgress,
-        JobState,
         MetricLogged,
         MetricSeries,
         Note,
         NoteLevel,
+        RolledBack,
+        RowsBlamed,
         SampleDrawn,
         StateChanged,
     )
+    from tutelage._values.jobs import (
+        Checkpoint,
+        CheckpointState,
+        ExplainJobResponse,
+        FailureReason,
+        Finding,
+        JobFailure,
+        JobFile,
+        JobInfo,
+        JobProgress,
+        JobState,
+        Receipt,
+        Usage,
+    )
     from tutelage._values.models import Model, ModelVersionInfo
-    from tutelage._values.projects import ApiKey, AuditEntry, Caller, CreateApiKeyResponse, Project, Role
+    from tutelage._values.optimization import (
+        Compilation,
+        ComputeSpec,
+        EarlyStoppingSpec,
+        OptimizationSpec,
+        Optimizer,
+        RegularizationSpec,
+        Schedule,
+    )
+    from tutelage._values.projects import (
+        ApiKey,
+        AuditEntry,
+        Caller,
+        CreateApiKeyResponse,
+        Project,
+        Role,
+    )
     from tutelage._values.sampling import (
         FinishReason,
         Sample,
@@ -81,14 +125,22 @@ if TYPE_CHECKING:
         Architecture,
         CheckpointsSpec,
         EvaluationSpec,
+        ExportFormat,
+        ExportModelSpec,
+        FineTuneSpec,
         Forecast,
-        OptimizationSpec,
+        ImportModelSpec,
+        LoraSpec,
+        LossOn,
+        MixturePart,
         Precision,
         Preset,
+        RowsSpec,
         SamplesSpec,
         TokenizerKind,
         TokenizerSpec,
         TrainSpec,
+        VerifySpec,
     )
     from tutelage._values.value import Value
     from tutelage._version import __version__
@@ -100,27 +152,37 @@ _HOMES = {
     "_connection": "Connection",
     "_errors": (
         "Aborted AlreadyExists Cancelled DataLoss DeadlineExceeded FailedPrecondition FieldViolation Internal "
-        "InvalidArgument JobCancelled JobFailed NotConfigured NotFound OutOfRange PermissionDenied ResourceExhausted "
-        "TutelageError Unauthenticated Unavailable Unimplemented Unknown WaitTimeout"
+        "InvalidArgument JobCancelled JobFailed NotConfigured NotFound OutOfRange PermissionDenied "
+        "ResourceExhausted TutelageError Unauthenticated Unavailable Unimplemented Unknown WaitTimeout"
     ),
-    "_hyperparameters": "Hyperparameters",
+    "_hyperparameters": "Hyperparameters TuningHyperparameters",
     "_sync.client": "Client",
     "_sync.job": "Job",
     "_sync.model_version": "ModelVersion",
+    "_tuning": "Lora",
     "_values.cluster": "Queue ServerInfo Worker WorkerState",
-    "_values.datasets": "Dataset DatasetFormat DatasetSplit DatasetState Upload",
+    "_values.datasets": "Dataset DatasetFormat DatasetSplit DatasetState RowKind RowStatistics Upload",
+    "_values.inspection": "InspectStepResponse InspectedPart InspectedToken Prediction",
+    "_values.job_events": (
+        "BlamedRow CheckpointCommitted JobEvent MetricLogged MetricSeries Note NoteLevel RolledBack RowsBlamed "
+        "SampleDrawn StateChanged"
+    ),
     "_values.jobs": (
-        "Checkpoint CheckpointCommitted CheckpointState ExplainJobResponse FailureReason Finding JobEvent JobFailure "
-        "JobInfo JobProgress JobState MetricLogged MetricSeries Note NoteLevel SampleDrawn StateChanged"
+        "Checkpoint CheckpointState ExplainJobResponse FailureReason Finding JobFailure JobFile JobInfo "
+        "JobProgress JobState Receipt Usage"
     ),
     "_values.models": "Model ModelVersionInfo",
+    "_values.optimization": (
+        "Compilation ComputeSpec EarlyStoppingSpec OptimizationSpec Optimizer RegularizationSpec Schedule"
+    ),
     "_values.projects": "ApiKey AuditEntry Caller CreateApiKeyResponse Project Role",
     "_values.sampling": (
         "FinishReason Sample SampleResponse SampledToken SamplingUsage StreamSampleResponse TokenLogprob"
     ),
     "_values.training": (
-        "Architecture CheckpointsSpec EvaluationSpec Forecast OptimizationSpec Precision Preset SamplesSpec "
-        "TokenizerKind TokenizerSpec TrainSpec"
+        "Architecture CheckpointsSpec EvaluationSpec ExportFormat ExportModelSpec FineTuneSpec Forecast "
+        "ImportModelSpec LoraSpec LossOn MixturePart Precision Preset RowsSpec SamplesSpec TokenizerKind "
+        "TokenizerSpec TrainSpec VerifySpec"
     ),
     "_values.value": "Value",
     "_version": "__version__",
@@ -136,6 +198,7 @@ __all__ = [
     "AsyncJob",
     "AsyncModelVersion",
     "AuditEntry",
+    "BlamedRow",
     "Caller",
     "Cancelled",
     "Checkpoint",
@@ -143,6 +206,8 @@ __all__ = [
     "CheckpointState",
     "CheckpointsSpec",
     "Client",
+    "Compilation",
+    "ComputeSpec",
     "Connection",
     "CreateApiKeyResponse",
     "DataLoss",
@@ -151,15 +216,23 @@ __all__ = [
     "DatasetSplit",
     "DatasetState",
     "DeadlineExceeded",
+    "EarlyStoppingSpec",
     "EvaluationSpec",
     "ExplainJobResponse",
+    "ExportFormat",
+    "ExportModelSpec",
     "FailedPrecondition",
     "FailureReason",
     "FieldViolation",
     "Finding",
+    "FineTuneSpec",
     "FinishReason",
     "Forecast",
     "Hyperparameters",
+    "ImportModelSpec",
+    "InspectStepResponse",
+    "InspectedPart",
+    "InspectedToken",
     "Internal",
     "InvalidArgument",
     "Job",
@@ -167,11 +240,16 @@ __all__ = [
     "JobEvent",
     "JobFailed",
     "JobFailure",
+    "JobFile",
     "JobInfo",
     "JobProgress",
     "JobState",
+    "Lora",
+    "LoraSpec",
+    "LossOn",
     "MetricLogged",
     "MetricSeries",
+    "MixturePart",
     "Model",
     "ModelVersion",
     "ModelVersionInfo",
@@ -180,20 +258,30 @@ __all__ = [
     "Note",
     "NoteLevel",
     "OptimizationSpec",
+    "Optimizer",
     "OutOfRange",
     "PermissionDenied",
     "Precision",
+    "Prediction",
     "Preset",
     "Project",
     "Queue",
+    "Receipt",
+    "RegularizationSpec",
     "ResourceExhausted",
     "Role",
+    "RolledBack",
+    "RowKind",
+    "RowStatistics",
+    "RowsBlamed",
+    "RowsSpec",
     "Sample",
     "SampleDrawn",
     "SampleResponse",
     "SampledToken",
     "SamplesSpec",
     "SamplingUsage",
+    "Schedule",
     "ServerInfo",
     "StateChanged",
     "StreamSampleResponse",
@@ -201,13 +289,16 @@ __all__ = [
     "TokenizerKind",
     "TokenizerSpec",
     "TrainSpec",
+    "TuningHyperparameters",
     "TutelageError",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "Unknown",
     "Upload",
+    "Usage",
     "Value",
+    "VerifySpec",
     "WaitTimeout",
     "Worker",
     "WorkerState",

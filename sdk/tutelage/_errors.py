@@ -215,3 +215,9 @@ BY_CODE: Mapping[str, type[TutelageError]] = {
         Unknown,
     )
 }
+
+
+def local_refusal(field: str, description: str) -> InvalidArgument:
+    """Returns an error about one argument that the library itself refuses, before anything is sent."""
+    violation = FieldViolation(field, description)
+    return InvalidArgument(f"{field}: {description}", details=ErrorDetails(field_violations=(violation,)))

@@ -24,6 +24,11 @@ def model_version_name(name: str, *, version: int | str | None) -> str:
     return f"{full}/versions/{'latest' if version is None else version}"
 
 
+def base_name(name: str) -> str:
+    """Returns the full name of what fine-tuning begins with: a model, a version, or `JOB/checkpoints/STEP`."""
+    return job_name(name) if "/checkpoints/" in name else model_name(name)
+
+
 def key_name(name: str) -> str:
     """Returns the full name of an API key."""
     return full_name(name, collection="apiKeys")
@@ -37,6 +42,6 @@ def full_name(name: str, *, collection: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """Returns the last part, which people use; for a version, with its model."""
+    """Returns the last part, which people use; for a version, with its model; for a checkpoint, with its job."""
     parts = name.split("/")
-    return "/".join(parts[3:]) if parts[4:5] == ["versions"] else parts[-1]
+    return "/".join(parts[3:]) if parts[4:5] in (["versions"], ["checkpoints"]) else parts[-1]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from tutelage._errors import ErrorDetails, FieldViolation, InvalidArgument
+from tutelage._errors import local_refusal
 from tutelage._names import model_name
 
 
@@ -40,7 +40,7 @@ def build_sample_request(model: str, prompt: str, *, options: SamplingOptions) -
     request = sampling_pb2.SampleRequest(model=model_name(model), prompt=prompt)
     for name, value in options.items():
         if name not in SamplingOptions.__annotations__:
-            refuse(name, "there is no such option")
+            raise local_refusal(name, "there is no such option")
         if value is not None:
             set_option(request, name, value)
     return request
@@ -54,10 +54,4 @@ def set_option(request: Any, name: str, value: Any) -> None:
         else:
             setattr(request, name, value)
     except (TypeError, ValueError) as error:
-        refuse(name, f"{value!r} is not usable: {error}")
-
-
-def refuse(name: str, description: str) -> None:
-    """Raises InvalidArgument about one option."""
-    violation = FieldViolation(name, description)
-    raise InvalidArgument(f"{name}: {description}", details=ErrorDetails(field_violations=(violation,)))
+        raise local_refusal(name, f"{value!r} is not usable: {error}") from error

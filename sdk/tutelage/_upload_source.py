@@ -11,30 +11,44 @@ import uuid
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from tutelage._errors import local_refusal
+from tutelage._model_files import open_model_folder
+
 # The service takes messages of at most 1 MiB.
 PIECE_BYTES = 1024 * 1024
 SPOOL_BYTES_MAX = 8 * 1024 * 1024
+FORMATS = ("text", "jsonl", "parquet", "model-files", "tokenizer")
+BY_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".tar": "model-files"}
 NAMESPACE = uuid.UUID("2f6ed6d4-30f1-4c9a-9a35-7c4c6b5f9c57")
 
 
 class UploadSource:
-    """An open file with its size and hash. A path is opened, bytes are wrapped, a pipe is copied to a file first."""
+    """An open file with its size, hash and format.
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
+    A path is opened, a folder is read as an archive, bytes are wrapped, a pipe is copied to a file first. Raises:
+    InvalidArgument for a format that does not exist or a folder that holds no model.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO, *, format: str | None = None) -> None:
         self.filename = ""
+        if format is not None and format not in FORMATS:
+            raise local_refusal("format", f"{format!r} is none of {', '.join(FORMATS)}")
         self._lock = threading.Lock()
         self._file = self._open(source)
         self.size_bytes = self._file.seek(0, io.SEEK_END)
         self._file.seek(0)
         digest = hashlib.file_digest(self._file, "sha256")  # type: ignore[arg-type]
         self.sha256 = digest.hexdigest()
+        is_folder = isinstance(source, str | os.PathLike) and pathlib.Path(source).is_dir()
+        self.format = format or ("model-files" if is_folder else format_of(self.filename))
 
     def _open(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> BinaryIO:
         if isinstance(source, bytes):
             return io.BytesIO(source)
         if isinstance(source, str | os.PathLike):
-            self.filename = sendable_name(source)
-            return pathlib.Path(source).open("rb")
+            path = pathlib.Path(source)
+            self.filename = sendable_name(path.absolute())
+            return open_model_folder(path) if path.is_dir() else path.open("rb")
         name = getattr(source, "name", "")
         self.filename = sendable_name(name) if isinstance(name, str) and not name.startswith("<") else ""
         spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES_MAX)  # noqa: SIM115 - closed by close()
@@ -63,8 +77,15 @@ class UploadSource:
 
     def request_id(self, dataset_id: str, *, validation_fraction: float | None) -> str:
         """Returns an id that is the same for the same upload in another process, which can then continue it."""
-        content = (dataset_id, self.sha256, self.size_bytes, self.filename, validation_fraction)
+        content = (dataset_id, self.sha256, self.size_bytes, self.filename, validation_fraction, self.format)
         return str(uuid.uuid5(NAMESPACE, repr(content)))
+
+
+def format_of(filename: str) -> str:
+    """Returns what a file of this name holds; text, unless the name says otherwise."""
+    if filename == "tokenizer.json":
+        return "tokenizer"
+    return BY_SUFFIX.get(pathlib.PurePath(filename).suffix.lower(), "text")
 
 
 def sendable_name(path: str | os.PathLike[str]) -> str:

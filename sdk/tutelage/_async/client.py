@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from tutelage._async.cluster import AsyncCluster
 from tutelage._async.datasets import AsyncDatasets
@@ -14,10 +14,17 @@ from tutelage._async.pages import walk_pages
 from tutelage._async.sampling import sample_model, stream_model
 from tutelage._async.transport import TIMEOUT_S, AsyncTransport
 from tutelage._connection import find_connection
-from tutelage._hyperparameters import Hyperparameters, build_train_spec
+from tutelage._hyperparameters import (
+    Hyperparameters,
+    TuningHyperparameters,
+    build_fine_tune_spec,
+    build_train_spec,
+)
 from tutelage._retry import RETRY_S
 from tutelage._sampling_options import SamplingOptions
-from tutelage._values.jobs import JobInfo
+from tutelage._tuning import Lora
+from tutelage._values.jobs import Checkpoint, JobInfo
+from tutelage._values.models import ModelVersionInfo
 from tutelage._values.projects import AuditEntry, Caller, Project
 from tutelage._values.sampling import SampleResponse, StreamSampleResponse
 from tutelage._values.training import Forecast
@@ -99,6 +106,55 @@ class AsyncClient:
             validate_only=True,
         )
         return JobInfo.from_message(await self._transport.call("Jobs", "Train", request, timeout=timeout))
+
+    async def fine_tune(
+        self,
+        base: str | ModelVersionInfo | Checkpoint,
+        dataset: str,
+        *,
+        lora: Lora | Mapping[str, Any] | bool | None = None,
+        job_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+        **hyperparameters: Unpack[TuningHyperparameters],
+    ) -> AsyncJob:
+        """Submits a job that trains a model further on a dataset, and returns it as soon as it is accepted.
+
+        `base` is a model (`chat`), a version of it (`chat/versions/2`), or a checkpoint of a job
+        (`JOB/checkpoints/200`). `lora`, such as `Lora(rank=16)` or `{"rank": 16}`, trains small matrices beside the
+        weights instead of the weights. Raises: what `train` raises; NotFound also for the base.
+        """
+        request = jobs_pb2.FineTuneRequest(
+            parent="projects/-",
+            job_id=job_id,
+            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            labels=labels or {},
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        answer = await self._transport.call("Jobs", "FineTune", request, timeout=timeout)
+        return AsyncJob(self._transport, JobInfo.from_message(answer))
+
+    async def validate_fine_tune(
+        self,
+        base: str | ModelVersionInfo | Checkpoint,
+        dataset: str,
+        *,
+        lora: Lora | Mapping[str, Any] | bool | None = None,
+        job_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **hyperparameters: Unpack[TuningHyperparameters],
+    ) -> JobInfo:
+        """Checks everything that `fine_tune` would, stores nothing, and returns the job as it would be accepted."""
+        request = jobs_pb2.FineTuneRequest(
+            parent="projects/-",
+            job_id=job_id,
+            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            labels=labels or {},
+            validate_only=True,
+        )
+        return JobInfo.from_message(await self._transport.call("Jobs", "FineTune", request, timeout=timeout))
 
     async def forecast(
         self, dataset: str, *, timeout: float | None = None, **hyperparameters: Unpack[Hyperparameters]

@@ -3,12 +3,12 @@
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from tutelage import _aio as colour
 from tutelage._async.pages import walk_pages
 from tutelage._async.transport import AsyncTransport
-from tutelage._async.upload import upload_source
+from tutelage._async.upload import ignore, upload_source
 from tutelage._names import dataset_name
 from tutelage._upload_source import UploadSource
 from tutelage._values.datasets import Dataset
@@ -16,7 +16,7 @@ from tutelage.v1 import datasets_pb2
 
 
 class AsyncDatasets:
-    """Uploads, lists and deletes text to train on."""
+    """Uploads, lists and deletes what to train on."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -26,18 +26,22 @@ class AsyncDatasets:
         source: str | os.PathLike[str] | bytes | BinaryIO,
         *,
         name: str,
+        format: Literal["text", "jsonl", "parquet", "model-files", "tokenizer"] | None = None,
         validation_fraction: float | None = None,
         on_progress: Callable[[int, int], object] | None = None,
         timeout: float | None = None,
     ) -> Dataset:
-        """Uploads UTF-8 text and returns the dataset that it became.
+        """Uploads text or rows and returns the dataset that they became.
 
         `source` is a path, the bytes themselves, or a file opened in binary mode. `name` is the new dataset's id.
+        `format` follows from the name of the file: `.jsonl` and `.parquet` hold rows, `tokenizer.json` a tokenizer, a
+        folder with a `config.json` (or a `.tar` of it) a model to import; all else is plain UTF-8 text.
         `validation_fraction` is held out: 0.001 to 0.5, default 0.05. `on_progress` is called with bytes sent and bytes
         in all. A broken line is resumed where it broke; so is the same upload in another process, within a day.
-        Raises: AlreadyExists for the name, InvalidArgument (INVALID_DATA) with byte and row for what is not text.
+        Raises: AlreadyExists for the name, InvalidArgument (INVALID_DATA) with byte and row for what is not text, and
+        with each bad row in `field_violations`.
         """
-        opened = await colour.in_thread(UploadSource, source)
+        opened = await colour.in_thread(open_source, source, format)
         try:
             return await upload_source(
                 self._transport,
@@ -67,5 +71,6 @@ class AsyncDatasets:
         return Dataset.from_message(await self._transport.call("Datasets", "DeleteDataset", request, timeout=timeout))
 
 
-def ignore(sent_bytes: int, size_bytes: int) -> None:
-    """Tells nobody about progress."""
+def open_source(source: str | os.PathLike[str] | bytes | BinaryIO, format: str | None) -> UploadSource:
+    """Opens what is uploaded."""
+    return UploadSource(source, format=format)

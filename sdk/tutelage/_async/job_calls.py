@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from tutelage._async.pages import walk_pages
 from tutelage._async.transport import AsyncTransport
 from tutelage._names import job_name
-from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobEvent, JobInfo, MetricSeries
-from tutelage.v1 import jobs_pb2
+from tutelage._values.inspection import InspectStepResponse
+from tutelage._values.job_events import JobEvent, MetricSeries
+from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobInfo, Receipt
+from tutelage.v1 import inspection_pb2, jobs_pb2
+
+# The gateway lets a look inside a step take this long: it computes one, after a wait for its turn.
+INSPECT_S = 300.0
 
 
 async def get_job(transport: AsyncTransport, name: str, *, timeout: float | None) -> JobInfo:
@@ -26,6 +31,44 @@ async def explain_job(transport: AsyncTransport, name: str, *, timeout: float | 
     """Returns an explanation."""
     request = jobs_pb2.ExplainJobRequest(name=job_name(name))
     return ExplainJobResponse.from_message(await transport.call("Jobs", "ExplainJob", request, timeout=timeout))
+
+
+async def verify_job(
+    transport: AsyncTransport,
+    name: str,
+    *,
+    first_step: int | None,
+    steps: int | None,
+    request_id: str | None,
+    timeout: float | None,
+) -> JobInfo:
+    """Submits the job that computes steps again."""
+    request = jobs_pb2.VerifyJobRequest(
+        name=job_name(name), first_step=first_step, steps=steps, request_id=request_id or str(uuid.uuid4())
+    )
+    return JobInfo.from_message(await transport.call("Jobs", "VerifyJob", request, timeout=timeout))
+
+
+async def get_receipt(transport: AsyncTransport, name: str, *, timeout: float | None) -> Receipt:
+    """Returns what the run can be held to."""
+    request = jobs_pb2.GetReceiptRequest(name=job_name(name))
+    return Receipt.from_message(await transport.call("Jobs", "GetReceipt", request, timeout=timeout))
+
+
+async def inspect_step(
+    transport: AsyncTransport,
+    name: str,
+    *,
+    step: int | None,
+    text: str,
+    predictions: int | None,
+    timeout: float | None,
+) -> InspectStepResponse:
+    """Returns the inside of a step."""
+    request = inspection_pb2.InspectStepRequest(name=job_name(name), step=step, text=text, predictions=predictions)
+    limit_s = INSPECT_S if timeout is None else timeout
+    answer = await transport.call("Inspection", "InspectStep", request, timeout=limit_s)
+    return InspectStepResponse.from_message(answer)
 
 
 async def query_metrics(

@@ -1,14 +1,30 @@
 """Jobs by name."""
 
-from collections.abc import AsyncIterator
+import os
+import pathlib
+from collections.abc import AsyncIterator, Callable
 
 from tutelage._async.job import AsyncJob
-from tutelage._async.job_calls import control_job, explain_job, get_job, list_checkpoints, list_events, query_metrics
+from tutelage._async.job_calls import (
+    control_job,
+    explain_job,
+    get_job,
+    get_receipt,
+    inspect_step,
+    list_checkpoints,
+    list_events,
+    query_metrics,
+    verify_job,
+)
+from tutelage._async.job_files import download_files, list_files
 from tutelage._async.pages import walk_pages
 from tutelage._async.transport import AsyncTransport
+from tutelage._async.upload import ignore
 from tutelage._async.watch import watch_job
 from tutelage._names import job_name
-from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobEvent, JobInfo, MetricSeries
+from tutelage._values.inspection import InspectStepResponse
+from tutelage._values.job_events import JobEvent, MetricSeries
+from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobFile, JobInfo, Receipt
 from tutelage.v1 import jobs_pb2
 
 
@@ -74,3 +90,61 @@ class AsyncJobs:
     def checkpoints(self, job: str, *, page_size: int = 0, timeout: float | None = None) -> AsyncIterator[Checkpoint]:
         """Yields the committed checkpoints of a job, newest first. Raises: NotFound."""
         return list_checkpoints(self._transport, job, page_size=page_size, timeout=timeout)
+
+    async def verify(
+        self,
+        job: str,
+        *,
+        first_step: int | None = None,
+        steps: int | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncJob:
+        """Submits a job that computes steps of another one again and compares them, bit for bit.
+
+        Its `verdict()` waits for what it found. `first_step` is by default the one after the oldest checkpoint that is
+        left, `steps` 10 or all there are. Raises: NotFound, FailedPrecondition if there is no checkpoint to begin at or
+        the steps were not recorded.
+        """
+        info = await verify_job(
+            self._transport, job, first_step=first_step, steps=steps, request_id=request_id, timeout=timeout
+        )
+        return AsyncJob(self._transport, info)
+
+    async def receipt(self, job: str, *, timeout: float | None = None) -> Receipt:
+        """Returns what a run can be held to: seeds, hashes and versions.
+
+        Raises: NotFound, FailedPrecondition before its first step.
+        """
+        return await get_receipt(self._transport, job, timeout=timeout)
+
+    async def files(self, job: str, *, timeout: float | None = None) -> tuple[JobFile, ...]:
+        """Returns the files that a job has made, by name; none before it is complete. Raises: NotFound."""
+        return await list_files(self._transport, job, timeout=timeout)
+
+    async def download(
+        self,
+        job: str,
+        folder: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout: float | None = None,
+    ) -> tuple[pathlib.Path, ...]:
+        """Brings the files that a job has made to a folder and returns their paths; as `Job.download` does."""
+        progress = on_progress or ignore
+        return await download_files(
+            self._transport, job, folder, overwrite=overwrite, on_progress=progress, timeout=timeout
+        )
+
+    async def inspect_step(
+        self,
+        job: str,
+        *,
+        step: int | None = None,
+        text: str = "",
+        predictions: int | None = None,
+        timeout: float | None = None,
+    ) -> InspectStepResponse:
+        """Looks inside a step of a job; as `Job.inspect_step` does. Raises: also NotFound."""
+        return await inspect_step(self._transport, job, step=step, text=text, predictions=predictions, timeout=timeout)

@@ -1,17 +1,27 @@
 """Models, and their versions."""
 
-from collections.abc import AsyncIterator
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Literal
 
+from tutelage import _aio as colour
+from tutelage._async.job import AsyncJob
+from tutelage._async.model_calls import get_version
 from tutelage._async.model_version import AsyncModelVersion
 from tutelage._async.pages import walk_pages
 from tutelage._async.transport import AsyncTransport
-from tutelage._names import model_name, model_version_name
-from tutelage._values.models import Model
-from tutelage.v1 import models_pb2
+from tutelage._async.upload import ignore, upload_source
+from tutelage._exports import export_format, files_dataset_id, open_model_files
+from tutelage._names import dataset_name, model_name, model_version_name
+from tutelage._values.datasets import Dataset
+from tutelage._values.jobs import JobInfo
+from tutelage._values.models import Model, ModelVersionInfo
+from tutelage.v1 import models_pb2, training_pb2
 
 
 class AsyncModels:
-    """What jobs have published."""
+    """What jobs have published, and the way in and out for models of others."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -31,9 +41,7 @@ class AsyncModels:
         self, model: str, *, version: int | str | None = None, timeout: float | None = None
     ) -> AsyncModelVersion:
         """Returns one version, by default the newest, with methods to sample from it. Raises: NotFound."""
-        request = models_pb2.GetModelVersionRequest(name=model_version_name(model, version=version))
-        answer = await self._transport.call("Models", "GetModelVersion", request, timeout=timeout)
-        return AsyncModelVersion.from_message(answer, _transport=self._transport)
+        return await get_version(self._transport, model, version=version, timeout=timeout)
 
     async def versions(
         self, model: str, *, page_size: int = 0, timeout: float | None = None
@@ -42,3 +50,80 @@ class AsyncModels:
         request = models_pb2.ListModelVersionsRequest(parent=model_name(model), page_size=page_size)
         async for message in walk_pages(self._transport, "Models", "ListModelVersions", request, timeout=timeout):
             yield AsyncModelVersion.from_message(message, _transport=self._transport)
+
+    async def import_model(
+        self,
+        source: str | os.PathLike[str] | Dataset,
+        *,
+        name: str,
+        base: str | ModelVersionInfo = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncJob:
+        """Brings a model from elsewhere and returns the job that publishes it as a version of the model `name`.
+
+        `source` is a folder as `transformers` saves it (config.json, safetensors, tokenizer.json) or as `peft` saves
+        adapters, an uncompressed .tar of its files, or a dataset that holds them. `base` is the model that adapters
+        belong to. The files are uploaded first, as a dataset; the same upload in another process goes on where it
+        broke. Raises: InvalidArgument for a folder without a model or with pickle files only, NotFound for `base`.
+        """
+        files = source if isinstance(source, Dataset) else await self._upload(source, name, on_progress)
+        base_version = base if isinstance(base, str) else base.name
+        spec = training_pb2.ImportModelSpec(dataset=dataset_name(files.name), model=name)
+        spec.base = model_name(base_version) if base_version else ""
+        request = models_pb2.ImportModelRequest(
+            parent="projects/-", spec=spec, labels=labels or {}, request_id=request_id or str(uuid.uuid4())
+        )
+        answer = await self._transport.call("Models", "ImportModel", request, timeout=timeout)
+        return AsyncJob(self._transport, JobInfo.from_message(answer))
+
+    async def _upload(
+        self, source: str | os.PathLike[str], name: str, on_progress: Callable[[int, int], object] | None
+    ) -> Dataset:
+        opened = await colour.in_thread(open_model_files, source)
+        try:
+            return await upload_source(
+                self._transport,
+                opened,
+                dataset_id=files_dataset_id(name, opened.sha256),
+                validation_fraction=None,
+                on_progress=on_progress or ignore,
+                timeout=None,
+            )
+        finally:
+            opened.close()
+
+    async def export(
+        self,
+        model: str | ModelVersionInfo,
+        *,
+        format: Literal["hugging-face", "peft", "gguf"] = "hugging-face",
+        to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncJob:
+        """Writes a version in a form that others read, and returns the job that does it.
+
+        `hugging-face` is a folder that `transformers` loads, `peft` the adapters of a version that was tuned with LoRA,
+        `gguf` one file for llama.cpp. With `to` it waits until the job is over and brings the files to that folder, as
+        `job.download` does. Raises: NotFound for the model, InvalidArgument for the form; with `to` JobFailed and
+        what `job.download` raises.
+        """
+        name = model if isinstance(model, str) else model.name
+        spec = training_pb2.ExportModelSpec(
+            model=model_version_name(name, version=None), format=training_pb2.ExportFormat.Value(export_format(format))
+        )
+        request = models_pb2.ExportModelRequest(
+            parent="projects/-", spec=spec, labels=labels or {}, request_id=request_id or str(uuid.uuid4())
+        )
+        answer = await self._transport.call("Models", "ExportModel", request, timeout=timeout)
+        job = AsyncJob(self._transport, JobInfo.from_message(answer))
+        if to is not None:
+            (await job.wait()).raise_unless_succeeded()
+            await job.download(to, overwrite=overwrite, on_progress=on_progress)
+        return job

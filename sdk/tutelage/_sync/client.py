@@ -5,10 +5,15 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from tutelage._connection import find_connection
-from tutelage._hyperparameters import Hyperparameters, build_train_spec
+from tutelage._hyperparameters import (
+    Hyperparameters,
+    TuningHyperparameters,
+    build_fine_tune_spec,
+    build_train_spec,
+)
 from tutelage._retry import RETRY_S
 from tutelage._sampling_options import SamplingOptions
 from tutelage._sync.cluster import Cluster
@@ -20,7 +25,9 @@ from tutelage._sync.models import Models
 from tutelage._sync.pages import walk_pages
 from tutelage._sync.sampling import sample_model, stream_model
 from tutelage._sync.transport import TIMEOUT_S, Transport
-from tutelage._values.jobs import JobInfo
+from tutelage._tuning import Lora
+from tutelage._values.jobs import Checkpoint, JobInfo
+from tutelage._values.models import ModelVersionInfo
 from tutelage._values.projects import AuditEntry, Caller, Project
 from tutelage._values.sampling import SampleResponse, StreamSampleResponse
 from tutelage._values.training import Forecast
@@ -102,6 +109,55 @@ class Client:
             validate_only=True,
         )
         return JobInfo.from_message(self._transport.call("Jobs", "Train", request, timeout=timeout))
+
+    def fine_tune(
+        self,
+        base: str | ModelVersionInfo | Checkpoint,
+        dataset: str,
+        *,
+        lora: Lora | Mapping[str, Any] | bool | None = None,
+        job_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+        **hyperparameters: Unpack[TuningHyperparameters],
+    ) -> Job:
+        """Submits a job that trains a model further on a dataset, and returns it as soon as it is accepted.
+
+        `base` is a model (`chat`), a version of it (`chat/versions/2`), or a checkpoint of a job
+        (`JOB/checkpoints/200`). `lora`, such as `Lora(rank=16)` or `{"rank": 16}`, trains small matrices beside the
+        weights instead of the weights. Raises: what `train` raises; NotFound also for the base.
+        """
+        request = jobs_pb2.FineTuneRequest(
+            parent="projects/-",
+            job_id=job_id,
+            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            labels=labels or {},
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        answer = self._transport.call("Jobs", "FineTune", request, timeout=timeout)
+        return Job(self._transport, JobInfo.from_message(answer))
+
+    def validate_fine_tune(
+        self,
+        base: str | ModelVersionInfo | Checkpoint,
+        dataset: str,
+        *,
+        lora: Lora | Mapping[str, Any] | bool | None = None,
+        job_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **hyperparameters: Unpack[TuningHyperparameters],
+    ) -> JobInfo:
+        """Checks everything that `fine_tune` would, stores nothing, and returns the job as it would be accepted."""
+        request = jobs_pb2.FineTuneRequest(
+            parent="projects/-",
+            job_id=job_id,
+            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            labels=labels or {},
+            validate_only=True,
+        )
+        return JobInfo.from_message(self._transport.call("Jobs", "FineTune", request, timeout=timeout))
 
     def forecast(
         self, dataset: str, *, timeout: float | None = None, **hyperparameters: Unpack[Hyperparameters]

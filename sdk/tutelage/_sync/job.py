@@ -4,6 +4,8 @@
 """One job: a handle to follow, steer and collect it."""
 
 import contextlib
+import os
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -11,23 +13,38 @@ from tutelage import _blocking as colour
 from tutelage._errors import JobCancelled, JobFailed, TutelageError, WaitTimeout
 from tutelage._names import short_name
 from tutelage._retry import Patience, is_broken_line
-from tutelage._sync.job_calls import control_job, explain_job, get_job, list_checkpoints, list_events, query_metrics
+from tutelage._sync.job_calls import (
+    control_job,
+    explain_job,
+    get_job,
+    get_receipt,
+    inspect_step,
+    list_checkpoints,
+    list_events,
+    query_metrics,
+    verify_job,
+)
+from tutelage._sync.job_files import download_files, list_files
+from tutelage._sync.model_calls import get_version
 from tutelage._sync.model_version import ModelVersion
-from tutelage._sync.models import Models
 from tutelage._sync.transport import Transport
+from tutelage._sync.upload import ignore
 from tutelage._sync.watch import RECONNECT_S, watch_job
+from tutelage._values.inspection import InspectStepResponse
+from tutelage._values.job_events import JobEvent, MetricSeries, Note
 from tutelage._values.jobs import (
     Checkpoint,
     ExplainJobResponse,
-    JobEvent,
     JobFailure,
+    JobFile,
     JobInfo,
     JobProgress,
     JobState,
-    MetricSeries,
+    Receipt,
 )
 
 POLL_S_MAX = 2.0
+VERDICTS = ("verified", "differs")
 
 
 class Job:
@@ -113,15 +130,39 @@ class Job:
     def result(self, *, timeout: float | None = None) -> ModelVersion:
         """Waits until the job is over and returns the version that it published.
 
-        Raises: JobFailed with the reason and what would help, JobCancelled, WaitTimeout after `timeout` seconds.
+        Raises: JobFailed with the reason and what would help, JobCancelled, WaitTimeout after `timeout` seconds;
+        TutelageError for a job that publishes nothing, such as an export.
         """
         if not self.state.is_final:
             self.wait(timeout=timeout)
+        self.raise_unless_succeeded()
+        if not self.info.model_version:
+            raise TutelageError(f"{short_name(self.name)} published no model; `job.download(folder)` brings its files")
+        return get_version(self._transport, self.info.model_version, version=None, timeout=None)
+
+    def raise_unless_succeeded(self) -> None:
+        """Raises JobCancelled or JobFailed if the job ended so when last seen."""
         if self.state is JobState.CANCELLED:
             raise JobCancelled(f"{short_name(self.name)} was cancelled")
         if self.state is JobState.FAILED:
             raise JobFailed(describe_failure(self.info))
-        return Models(self._transport).version(self.info.model_version)
+
+    def verdict(self, *, timeout: float | None = None) -> Note:
+        """Waits until a job that `verify` submitted is over and returns what it found.
+
+        The note's `kind` is `verified` or `differs`, its `message` says it in words, its `details` in numbers.
+        Raises: JobFailed, JobCancelled, WaitTimeout after `timeout` seconds; TutelageError for any other job.
+        """
+        if not self.state.is_final:
+            self.wait(timeout=timeout)
+        self.raise_unless_succeeded()
+        found = None
+        for event in self.events():
+            if event.note is not None and event.note.kind in VERDICTS:
+                found = event.note
+        if found is None:
+            raise TutelageError(f"{short_name(self.name)} has no verdict: it computed no steps of another job again")
+        return found
 
     def cancel(self, *, timeout: float | None = None) -> Self:
         """Ends the job for good. Raises: FailedPrecondition if it has succeeded or failed."""
@@ -161,6 +202,60 @@ class Job:
     def checkpoints(self, *, page_size: int = 0, timeout: float | None = None) -> Iterator[Checkpoint]:
         """Yields the committed checkpoints, newest first."""
         return list_checkpoints(self._transport, self.name, page_size=page_size, timeout=timeout)
+
+    def verify(
+        self,
+        *,
+        first_step: int | None = None,
+        steps: int | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> "Job":
+        """Submits a job that computes steps of this one again and compares them, bit for bit; see `verdict`."""
+        info = verify_job(
+            self._transport, self.name, first_step=first_step, steps=steps, request_id=request_id, timeout=timeout
+        )
+        return Job(self._transport, info)
+
+    def receipt(self, *, timeout: float | None = None) -> Receipt:
+        """Returns what the run can be held to: seeds, hashes and versions. Raises: FailedPrecondition at first."""
+        return get_receipt(self._transport, self.name, timeout=timeout)
+
+    def files(self, *, timeout: float | None = None) -> tuple[JobFile, ...]:
+        """Returns the files that the job has made, by name; none before it is complete."""
+        return list_files(self._transport, self.name, timeout=timeout)
+
+    def download(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout: float | None = None,
+    ) -> tuple[pathlib.Path, ...]:
+        """Brings the files that the job has made to a folder, which is made if need be, and returns their paths.
+
+        What an earlier try left half done is gone on with, and a file that is there already is not fetched again. Every
+        file is compared with its hash and gets its name only when it is whole. `on_progress` is called with bytes
+        received and bytes in all. Raises: NotFound if there are no files (yet), FileExistsError if a file with other
+        content is in the way and `overwrite` is not set, DataLoss for damaged bytes.
+        """
+        progress = on_progress or ignore
+        return download_files(
+            self._transport, self.name, folder, overwrite=overwrite, on_progress=progress, timeout=timeout
+        )
+
+    def inspect_step(
+        self, *, step: int | None = None, text: str = "", predictions: int | None = None, timeout: float | None = None
+    ) -> InspectStepResponse:
+        """Looks inside a step: what the model predicts in a text, how wrong it is, and how its weights would move.
+
+        The newest checkpoint at or before `step` is used, by default the newest of all; `text` is by default the prompt
+        of the job's samples. `predictions` is how many to return for each token: 1 to 20, default 5. Printed, the
+        answer is a page to read. Raises: FailedPrecondition without such a checkpoint, InvalidArgument for less than
+        two tokens of text.
+        """
+        return inspect_step(self._transport, self.name, step=step, text=text, predictions=predictions, timeout=timeout)
 
 
 def describe_failure(info: JobInfo) -> str:

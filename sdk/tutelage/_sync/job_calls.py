@@ -9,8 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from tutelage._names import job_name
 from tutelage._sync.pages import walk_pages
 from tutelage._sync.transport import Transport
-from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobEvent, JobInfo, MetricSeries
-from tutelage.v1 import jobs_pb2
+from tutelage._values.inspection import InspectStepResponse
+from tutelage._values.job_events import JobEvent, MetricSeries
+from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobInfo, Receipt
+from tutelage.v1 import inspection_pb2, jobs_pb2
+
+# The gateway lets a look inside a step take this long: it computes one, after a wait for its turn.
+INSPECT_S = 300.0
 
 
 def get_job(transport: Transport, name: str, *, timeout: float | None) -> JobInfo:
@@ -29,6 +34,44 @@ def explain_job(transport: Transport, name: str, *, timeout: float | None) -> Ex
     """Returns an explanation."""
     request = jobs_pb2.ExplainJobRequest(name=job_name(name))
     return ExplainJobResponse.from_message(transport.call("Jobs", "ExplainJob", request, timeout=timeout))
+
+
+def verify_job(
+    transport: Transport,
+    name: str,
+    *,
+    first_step: int | None,
+    steps: int | None,
+    request_id: str | None,
+    timeout: float | None,
+) -> JobInfo:
+    """Submits the job that computes steps again."""
+    request = jobs_pb2.VerifyJobRequest(
+        name=job_name(name), first_step=first_step, steps=steps, request_id=request_id or str(uuid.uuid4())
+    )
+    return JobInfo.from_message(transport.call("Jobs", "VerifyJob", request, timeout=timeout))
+
+
+def get_receipt(transport: Transport, name: str, *, timeout: float | None) -> Receipt:
+    """Returns what the run can be held to."""
+    request = jobs_pb2.GetReceiptRequest(name=job_name(name))
+    return Receipt.from_message(transport.call("Jobs", "GetReceipt", request, timeout=timeout))
+
+
+def inspect_step(
+    transport: Transport,
+    name: str,
+    *,
+    step: int | None,
+    text: str,
+    predictions: int | None,
+    timeout: float | None,
+) -> InspectStepResponse:
+    """Returns the inside of a step."""
+    request = inspection_pb2.InspectStepRequest(name=job_name(name), step=step, text=text, predictions=predictions)
+    limit_s = INSPECT_S if timeout is None else timeout
+    answer = transport.call("Inspection", "InspectStep", request, timeout=limit_s)
+    return InspectStepResponse.from_message(answer)
 
 
 def query_metrics(

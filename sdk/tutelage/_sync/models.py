@@ -3,18 +3,28 @@
 
 """Models, and their versions."""
 
-from collections.abc import Iterator
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
-from tutelage._names import model_name, model_version_name
+from tutelage import _blocking as colour
+from tutelage._exports import export_format, files_dataset_id, open_model_files
+from tutelage._names import dataset_name, model_name, model_version_name
+from tutelage._sync.job import Job
+from tutelage._sync.model_calls import get_version
 from tutelage._sync.model_version import ModelVersion
 from tutelage._sync.pages import walk_pages
 from tutelage._sync.transport import Transport
-from tutelage._values.models import Model
-from tutelage.v1 import models_pb2
+from tutelage._sync.upload import ignore, upload_source
+from tutelage._values.datasets import Dataset
+from tutelage._values.jobs import JobInfo
+from tutelage._values.models import Model, ModelVersionInfo
+from tutelage.v1 import models_pb2, training_pb2
 
 
 class Models:
-    """What jobs have published."""
+    """What jobs have published, and the way in and out for models of others."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -32,12 +42,87 @@ class Models:
 
     def version(self, model: str, *, version: int | str | None = None, timeout: float | None = None) -> ModelVersion:
         """Returns one version, by default the newest, with methods to sample from it. Raises: NotFound."""
-        request = models_pb2.GetModelVersionRequest(name=model_version_name(model, version=version))
-        answer = self._transport.call("Models", "GetModelVersion", request, timeout=timeout)
-        return ModelVersion.from_message(answer, _transport=self._transport)
+        return get_version(self._transport, model, version=version, timeout=timeout)
 
     def versions(self, model: str, *, page_size: int = 0, timeout: float | None = None) -> Iterator[ModelVersion]:
         """Yields the versions of a model, newest first. Raises: NotFound."""
         request = models_pb2.ListModelVersionsRequest(parent=model_name(model), page_size=page_size)
         for message in walk_pages(self._transport, "Models", "ListModelVersions", request, timeout=timeout):
             yield ModelVersion.from_message(message, _transport=self._transport)
+
+    def import_model(
+        self,
+        source: str | os.PathLike[str] | Dataset,
+        *,
+        name: str,
+        base: str | ModelVersionInfo = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout: float | None = None,
+    ) -> Job:
+        """Brings a model from elsewhere and returns the job that publishes it as a version of the model `name`.
+
+        `source` is a folder as `transformers` saves it (config.json, safetensors, tokenizer.json) or as `peft` saves
+        adapters, an uncompressed .tar of its files, or a dataset that holds them. `base` is the model that adapters
+        belong to. The files are uploaded first, as a dataset; the same upload in another process goes on where it
+        broke. Raises: InvalidArgument for a folder without a model or with pickle files only, NotFound for `base`.
+        """
+        files = source if isinstance(source, Dataset) else self._upload(source, name, on_progress)
+        base_version = base if isinstance(base, str) else base.name
+        spec = training_pb2.ImportModelSpec(dataset=dataset_name(files.name), model=name)
+        spec.base = model_name(base_version) if base_version else ""
+        request = models_pb2.ImportModelRequest(
+            parent="projects/-", spec=spec, labels=labels or {}, request_id=request_id or str(uuid.uuid4())
+        )
+        answer = self._transport.call("Models", "ImportModel", request, timeout=timeout)
+        return Job(self._transport, JobInfo.from_message(answer))
+
+    def _upload(
+        self, source: str | os.PathLike[str], name: str, on_progress: Callable[[int, int], object] | None
+    ) -> Dataset:
+        opened = colour.in_thread(open_model_files, source)
+        try:
+            return upload_source(
+                self._transport,
+                opened,
+                dataset_id=files_dataset_id(name, opened.sha256),
+                validation_fraction=None,
+                on_progress=on_progress or ignore,
+                timeout=None,
+            )
+        finally:
+            opened.close()
+
+    def export(
+        self,
+        model: str | ModelVersionInfo,
+        *,
+        format: Literal["hugging-face", "peft", "gguf"] = "hugging-face",
+        to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout: float | None = None,
+    ) -> Job:
+        """Writes a version in a form that others read, and returns the job that does it.
+
+        `hugging-face` is a folder that `transformers` loads, `peft` the adapters of a version that was tuned with LoRA,
+        `gguf` one file for llama.cpp. With `to` it waits until the job is over and brings the files to that folder, as
+        `job.download` does. Raises: NotFound for the model, InvalidArgument for the form; with `to` JobFailed and
+        what `job.download` raises.
+        """
+        name = model if isinstance(model, str) else model.name
+        spec = training_pb2.ExportModelSpec(
+            model=model_version_name(name, version=None), format=training_pb2.ExportFormat.Value(export_format(format))
+        )
+        request = models_pb2.ExportModelRequest(
+            parent="projects/-", spec=spec, labels=labels or {}, request_id=request_id or str(uuid.uuid4())
+        )
+        answer = self._transport.call("Models", "ExportModel", request, timeout=timeout)
+        job = Job(self._transport, JobInfo.from_message(answer))
+        if to is not None:
+            (job.wait()).raise_unless_succeeded()
+            job.download(to, overwrite=overwrite, on_progress=on_progress)
+        return job

@@ -42,7 +42,7 @@ def upload_source(
         dataset_id=dataset_id,
         size_bytes=source.size_bytes,
         sha256=source.sha256,
-        format=datasets_pb2.DATASET_FORMAT_TEXT,
+        format=datasets_pb2.DatasetFormat.Value(f"DATASET_FORMAT_{source.format.upper().replace('-', '_')}"),
         filename=source.filename,
         validation_fraction=validation_fraction,
         request_id=source.request_id(dataset_id, validation_fraction=validation_fraction),
@@ -110,3 +110,7 @@ def write_requests(
             yield datasets_pb2.WriteUploadRequest(name=name, offset_bytes=start, data=data)
         else:
             yield datasets_pb2.WriteUploadRequest(data=data)
+
+
+def ignore(sent_bytes: int, size_bytes: int) -> None:
+    """Tells nobody about progress."""

@@ -10,7 +10,8 @@ from tutelage import _blocking as colour
 from tutelage._errors import TutelageError, Unavailable, WaitTimeout
 from tutelage._retry import Backoff, Patience, is_broken_line
 from tutelage._sync.transport import Transport
-from tutelage._values.jobs import JobEvent, JobState
+from tutelage._values.job_events import JobEvent
+from tutelage._values.jobs import JobState
 from tutelage.v1 import jobs_pb2
 
 # A stream is asked for anew after this long, so that one that fell silent without breaking is left too.

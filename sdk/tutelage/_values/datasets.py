@@ -13,6 +13,27 @@ class DatasetFormat(WireEnum):
     """The service takes it as text."""
     TEXT = "TEXT"
     """Plain UTF-8 text; a row is a line."""
+    JSONL = "JSONL"
+    """One JSON object a line: `text`, or `prompt` and `completion`, or `messages`; the same in every row."""
+    PARQUET = "PARQUET"
+    """A Parquet file with these columns."""
+    MODEL_FILES = "MODEL_FILES"
+    """The files of a model in one uncompressed tar archive; it can be imported, not trained on."""
+    TOKENIZER = "TOKENIZER"
+    """A `tokenizer.json` of Hugging Face; it can serve as a tokenizer, not be trained on."""
+
+
+class RowKind(WireEnum):
+    """What the rows of a dataset are."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Not a dataset of rows."""
+    TEXT = "TEXT"
+    """Texts."""
+    PROMPT_COMPLETION = "PROMPT_COMPLETION"
+    """Prompts and their completions."""
+    MESSAGES = "MESSAGES"
+    """Conversations: lists of messages, each with `role` and `content`."""
 
 
 class DatasetState(WireEnum):
@@ -28,7 +49,9 @@ class DatasetState(WireEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetSplit(Value):
-    """How a dataset is divided. The validation part is the end of the text and starts at a row."""
+    """How a dataset is divided. The validation part is the end of the text and starts at the row nearest to the share
+    asked for; in a text that is one long row, at a character. A row belongs to the part in which it starts.
+    """
 
     train_bytes: int
     """Bytes of the training part."""
@@ -38,6 +61,26 @@ class DatasetSplit(Value):
     """Rows of the training part."""
     validation_rows: int
     """Rows of the validation part."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowStatistics(Value):
+    """What the rows of a dataset look like."""
+
+    kind: RowKind
+    """What they are."""
+    duplicate_rows: int
+    """Rows that occur before; training leaves them out unless told otherwise."""
+    duplicate_examples: tuple[int, ...]
+    """The numbers of some of them, from 1; at most 20."""
+    bytes_min: int
+    """Length of the shortest row, in bytes of text."""
+    bytes_median: int
+    """Length that half of the rows do not exceed."""
+    bytes_p95: int
+    """Length that 95 % of the rows do not exceed."""
+    bytes_max: int
+    """Length of the longest row."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +111,8 @@ class Dataset(Value):
     """The key that uploaded it, `projects/{project}/apiKeys/{key}`."""
     filename: str
     """The name of the file that was uploaded, for people; at most 200 characters."""
+    row_statistics: RowStatistics | None
+    """For JSONL and Parquet: what the rows look like."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

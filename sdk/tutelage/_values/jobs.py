@@ -1,11 +1,20 @@
-"""Jobs, and what happens to them."""
+"""Jobs: what they are, how far they have come, and what they leave."""
 
 import dataclasses
 import datetime
 from collections.abc import Mapping
 
-from tutelage._values.training import Forecast, TrainSpec
+from tutelage._values.training import (
+    ExportModelSpec,
+    FineTuneSpec,
+    Forecast,
+    ImportModelSpec,
+    TrainSpec,
+    VerifySpec,
+)
 from tutelage._values.value import Value, WireEnum
+
+JOB_KINDS = ("train", "fine_tune", "import_model", "export_model", "verify")
 
 
 class JobState(WireEnum):
@@ -57,7 +66,9 @@ class FailureReason(WireEnum):
     INTERRUPTED_TOO_OFTEN = "INTERRUPTED_TOO_OFTEN"
     """The trainer was interrupted more often than the budget of interruptions allows."""
     DIVERGED = "DIVERGED"
-    """The loss became infinite or not a number, and going back did not help."""
+    """The loss or its gradient stayed infinite or not a number, and neither leaving out steps nor going back to an
+    earlier checkpoint helped; or the model of the last step predicts nothing any more.
+    """
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     """The model does not fit into the memory of the device."""
     HOST_OUT_OF_MEMORY = "HOST_OUT_OF_MEMORY"
@@ -70,19 +81,6 @@ class FailureReason(WireEnum):
     """The trainer ended with an error of its own; see the message."""
     INPUT_GONE = "INPUT_GONE"
     """The dataset was deleted before the job could use it."""
-
-
-class NoteLevel(WireEnum):
-    """How much a note matters."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    """Never sent."""
-    INFO = "INFO"
-    """Good to know."""
-    WARNING = "WARNING"
-    """Something may be wrong."""
-    ERROR = "ERROR"
-    """Something went wrong."""
 
 
 class CheckpointState(WireEnum):
@@ -133,6 +131,16 @@ class JobProgress(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Usage(Value):
+    """What a job has taken."""
+
+    training_seconds: float | None
+    """Seconds in steps, over all attempts; evaluations, checkpoints and start are not counted."""
+    peak_memory_bytes: int | None
+    """Most memory that its trainer held at once, in bytes: of the device if that has its own, else of the process."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class JobInfo(Value):
     """One piece of work."""
 
@@ -144,6 +152,14 @@ class JobInfo(Value):
     """Where it is in its life."""
     train: TrainSpec | None
     """Pretraining."""
+    fine_tune: FineTuneSpec | None
+    """Training that goes on from a model."""
+    import_model: ImportModelSpec | None
+    """Bringing a model from elsewhere."""
+    export_model: ExportModelSpec | None
+    """Writing a model in a form that others read."""
+    verify: VerifySpec | None
+    """Computing steps again."""
     create_time: datetime.datetime | None
     """When it was accepted."""
     update_time: datetime.datetime | None
@@ -172,123 +188,58 @@ class JobInfo(Value):
     """Whether a pause was asked for and has not taken effect yet."""
     creator: str
     """The key that submitted it, `projects/{project}/apiKeys/{key}`."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StateChanged(Value):
-    """A change of state."""
-
-    from_: JobState
-    """The state before; unspecified for a new job."""
-    to: JobState
-    """The state now."""
-    message: str
-    """Why, in words."""
-    failure: JobFailure | None
-    """Set when the new state is FAILED."""
-    model_version: str
-    """Set when the new state is SUCCEEDED."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MetricLogged(Value):
-    """The measurements of one optimizer step."""
-
-    step: int
-    """The step, from 1."""
-    values: Mapping[str, float]
-    """Values by key: `train/loss` and `eval/loss` in nats per token, `train/lr`, `train/grad_norm`, `train/tokens`
-    (so far), `perf/tokens_per_second`, `perf/step_seconds`.
-    """
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleDrawn(Value):
-    """Text drawn from the model while it trains."""
-
-    step: int
-    """After which step."""
-    prompt: str
-    """What the model continued."""
-    text: str
-    """What it said."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckpointCommitted(Value):
-    """A checkpoint that can be resumed from."""
-
-    step: int
-    """After which step."""
-    size_bytes: int
-    """All files together, in bytes."""
-    manifest_sha256: str
-    """SHA-256 of the manifest, which holds the hash of every file; hexadecimal."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Note(Value):
-    """Something worth knowing, in words."""
-
-    level: NoteLevel
-    """How much it matters."""
-    kind: str
-    """A stable name for the kind of note, such as `resumed`, `environment` or `attempt_lost`."""
-    message: str
-    """The words."""
-    details: Mapping[str, str]
-    """Names and numbers behind the words."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class JobEvent(Value):
-    """One thing that happened to a job."""
-
-    cursor: int
-    """Its place in the job's history: 1, 2, 3 and so on without a gap. 0 for a sign of life."""
-    time: datetime.datetime | None
-    """When it was recorded."""
-    epoch: int
-    """Which attempt it belongs to; 0 before the first."""
-    state_changed: StateChanged | None
-    """The job changed its state."""
-    metric_logged: MetricLogged | None
-    """A step was done."""
-    sample_drawn: SampleDrawn | None
-    """Text was drawn from the model."""
-    checkpoint_committed: CheckpointCommitted | None
-    """A checkpoint was committed."""
-    note: Note | None
-    """Something worth knowing, in words."""
+    usage: Usage | None
+    """What it has taken so far, to be held against the forecast."""
 
     @property
     def kind(self) -> str:
-        """The name of the field that is set, such as `metric_logged`; empty for what only a newer service knows."""
-        kinds = ("state_changed", "metric_logged", "sample_drawn", "checkpoint_committed", "note")
-        return next((kind for kind in kinds if getattr(self, kind) is not None), "")
+        """The name of the specification that is set, such as `fine_tune`; empty for what only a newer service knows."""
+        return next((kind for kind in JOB_KINDS if getattr(self, kind) is not None), "")
 
-    def __str__(self) -> str:
-        content = getattr(self, self.kind, None)
-        fields = vars(content).items() if content else ()
-        given = {name: value for name, value in fields if value and not name.startswith("_")}
-        words = (f"{name}={dict(v) if isinstance(v, Mapping) else v!r}" for name, v in given.items())
-        return " ".join([str(self.cursor), self.kind, *words])
+    @property
+    def model(self) -> str:
+        """The version that it published, else the id of the model that it works for; empty if there is none."""
+        spec = self.train or self.fine_tune or self.import_model or self.export_model
+        return self.model_version or (spec.model if spec else "")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MetricSeries(Value):
-    """One curve; the lists have the same length."""
+class Receipt(Value):
+    """What a run can be held to.
 
-    key: str
-    """Its key."""
-    steps: tuple[int, ...]
-    """Last step of each point."""
-    means: tuple[float, ...]
-    """Mean over the steps that the point covers."""
-    minima: tuple[float, ...]
-    """Lowest value of those steps."""
-    maxima: tuple[float, ...]
-    """Highest value of those steps."""
+    Two runs with the same seed, data, versions, precision and threads have the same chains.
+    """
+
+    job: str
+    """The job."""
+    seed: int
+    """Seed of weights and data order."""
+    dataset_sha256s: tuple[str, ...]
+    """SHA-256 of each dataset, in the order of the specification; hexadecimal."""
+    environment: Mapping[str, str]
+    """What computed it: versions, device, precision, threads, by name."""
+    step: int
+    """Last recorded step."""
+    lineage: int
+    """Number of the line of steps; above 1 after a rollback."""
+    data_chain: str
+    """Chain of hashes over which samples each step trained on, up to `step`; hexadecimal."""
+    loss_chain: str
+    """Chain of hashes over the loss and gradient norm of each step, up to `step`; hexadecimal."""
+    manifest_sha256: str
+    """SHA-256 of the manifest of the published weights, once there are any; hexadecimal."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobFile(Value):
+    """A file that a job has made."""
+
+    filename: str
+    """Its name, such as `model.safetensors`."""
+    size_bytes: int
+    """Its size in bytes."""
+    sha256: str
+    """SHA-256 of its bytes, hexadecimal."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 
-from tutelage._values.training import TrainSpec
+from tutelage._values.training import FineTuneSpec, ImportModelSpec, TrainSpec
 from tutelage._values.value import Value
 
 
@@ -39,6 +39,12 @@ class ModelVersionInfo(Value):
     """SHA-256 of the dataset, hexadecimal."""
     software_version: str
     """Version of the software that trained it."""
+    fine_tune: FineTuneSpec | None
+    """What it was tuned with, instead of `train`."""
+    import_model: ImportModelSpec | None
+    """What it was imported from, instead of `train`."""
+    parent_version: str
+    """The version that it was tuned from, `projects/{project}/models/{model}/versions/{version}`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

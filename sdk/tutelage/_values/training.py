@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tutelage._values.optimization import ComputeSpec, OptimizationSpec, RegularizationSpec
 from tutelage._values.value import Value, WireEnum
 
 
@@ -14,6 +15,10 @@ class Precision(WireEnum):
     """32-bit floats throughout."""
     BF16 = "BF16"
     """bfloat16 autocast over fp32 weights."""
+    TF32 = "TF32"
+    """fp32 with products rounded to TensorFloat-32; on GPUs only."""
+    FP16 = "FP16"
+    """16-bit float autocast with a scaled loss; on GPUs only."""
 
 
 class TokenizerKind(WireEnum):
@@ -25,6 +30,8 @@ class TokenizerKind(WireEnum):
     """One token for each byte of UTF-8: 256 tokens and one end-of-text."""
     BPE = "BPE"
     """Byte-pair encoding trained on the training part of the dataset."""
+    FILE = "FILE"
+    """A `tokenizer.json` of Hugging Face, uploaded as a dataset of format DATASET_FORMAT_TOKENIZER."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +41,11 @@ class TokenizerSpec(Value):
     kind: TokenizerKind
     """The kind. Default: bytes."""
     vocabulary_size: int | None
-    """Number of tokens of a trained BPE vocabulary, end-of-text included; 258 to 131072. Default 4096. Refused for
-    bytes, which always have 257.
+    """Number of tokens of a trained BPE vocabulary, end-of-text included; 258 to 131072. Default 4096. Bytes always
+    have 257: any other number is refused for them.
     """
+    dataset: str
+    """For TOKENIZER_KIND_FILE: the dataset that holds the file, `projects/{project}/datasets/{dataset}`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,32 +73,59 @@ class Architecture(Value):
     """Base of the rotary frequencies. Default 10000."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OptimizationSpec(Value):
-    """How the weights are moved: AdamW with warm-up and a cosine schedule."""
+class LossOn(WireEnum):
+    """Which tokens of a row the loss counts."""
 
-    learning_rate: float | None
-    """Highest learning rate, reached after warm-up; above 0, at most 1. Default: the preset's."""
-    final_learning_rate_ratio: float | None
-    """Learning rate at the last step, as a share of the highest; 0 to 1. Default 0.1."""
-    warmup_steps: int | None
-    """Steps of linear warm-up; 0 to the number of steps. Default: 5% of the steps, at most 200."""
-    weight_decay: float | None
-    """Decoupled weight decay of matrices; norms and embeddings do not decay. 0 to 1. Default 0.1."""
-    beta1: float | None
-    """Decay of the first moment; 0 to below 1. Default 0.9."""
-    beta2: float | None
-    """Decay of the second moment; 0 to below 1. Default 0.95."""
-    epsilon: float | None
-    """Added to the root of the second moment; above 0. Default 1e-8."""
-    clip_norm: float | None
-    """Largest global norm of the gradient; larger ones are scaled down to it. 0 switches clipping off. Default 1."""
-    batch_size: int | None
-    """Sequences in one optimizer step; 1 to 65536. Default: the preset's."""
-    micro_batch_size: int | None
-    """Sequences computed at once; divides `batch_size`, and the gradients of the parts are added up. Default:
-    `batch_size`.
+    UNSPECIFIED = "UNSPECIFIED"
+    """The completion where a row has one, else all."""
+    ALL = "ALL"
+    """Every token."""
+    COMPLETION = "COMPLETION"
+    """The completion, or what the assistant says in a conversation."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowsSpec(Value):
+    """How the rows of a JSONL or Parquet dataset become sequences. Plain text is one long row and ignores this."""
+
+    packing: bool | None
+    """Whether several rows share a sequence, each seeing itself alone. Default true."""
+    loss_on: LossOn | None
+    """Which tokens the loss counts."""
+    chat_template: str | None
+    """Jinja template that renders `messages`, as in Hugging Face's `chat_template`; at most 20,000 characters. It runs
+    in a sandbox. Default: that of the base model, else ChatML.
     """
+    deduplicate: bool | None
+    """Whether rows that occur again are left out. Default true."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixturePart(Value):
+    """One dataset of a mixture."""
+
+    dataset: str
+    """The dataset, `projects/{project}/datasets/{dataset}`."""
+    weight: float | None
+    """Share of the sequences that come from it, relative to the others and to 1 for the first dataset; above 0, at most
+    1000. Default 1.
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraSpec(Value):
+    """Low-rank adaptation (Hu et al. 2021): the weights of the base stay, and small matrices beside them learn."""
+
+    rank: int | None
+    """Rank of the matrices; 1 to 1024. Default 16."""
+    alpha: float | None
+    """Scale of what they add, divided by the rank; above 0, at most 4096. Default: twice the rank."""
+    dropout: float | None
+    """Share of their input that is left out while training; 0 to below 1. Default 0."""
+    targets: tuple[str, ...]
+    """Which projections get them: `query`, `key`, `value`, `out`, `gate`, `up`, `down`. Default: all."""
+    rank_stabilized: bool | None
+    """Divide alpha by the root of the rank instead (rsLoRA, Kalajdzievski 2023). Default false."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,17 +156,21 @@ class CheckpointsSpec(Value):
 
     interval_steps: int | None
     """Steps between checkpoints; at least 1. Default: a tenth of the steps, at least 10 and at most 1000."""
+    publish_best: bool | None
+    """Whether the weights with the lowest validation loss are published instead of the last ones. Default: only with
+    early stopping.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainSpec(Value):
-    """Pretraining of a language model on one dataset."""
+    """Pretraining of a language model on one dataset or several."""
 
     dataset: str
     """The dataset, `projects/{project}/datasets/{dataset}`."""
     preset: str
-    """Name of a ready-made shape with its learning rate and batch size, such as "tiny"; `Cluster.GetServerInfo`
-    lists them. Default "tiny".
+    """Name of a ready-made shape with its learning rate and batch size, such as "tiny"; `Cluster.GetServerInfo` lists
+    them. Default "tiny".
     """
     architecture: Architecture | None
     """Dimensions that differ from the preset."""
@@ -152,6 +192,104 @@ class TrainSpec(Value):
     """The arithmetic."""
     model: str
     """Id of the model under which the result is published as a new version. Default: `{dataset}-{preset}`."""
+    mixture: tuple[MixturePart, ...]
+    """Further datasets, each with its share; at most 15. Tokenizer and default prompt come from `dataset`."""
+    rows: RowsSpec | None
+    """How rows become sequences."""
+    regularization: RegularizationSpec | None
+    """What keeps the model from learning the text by heart."""
+    compute: ComputeSpec | None
+    """How a step is computed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneSpec(Value):
+    """Training that goes on from a model."""
+
+    base: str
+    """What to begin with: a model, `projects/{project}/models/{model}`, one version of it, or a checkpoint of a job,
+    `projects/{project}/jobs/{job}/checkpoints/{step}`. The job shows the exact version.
+    """
+    dataset: str
+    """The dataset, `projects/{project}/datasets/{dataset}`."""
+    mixture: tuple[MixturePart, ...]
+    """Further datasets, each with its share; at most 15."""
+    lora: LoraSpec | None
+    """Train low-rank adapters only. Unset: all weights move."""
+    steps: int | None
+    """Optimizer steps; 1 to 10,000,000. Default 200."""
+    seed: int | None
+    """Seed of data order, dropout and adapters. Default: chosen by the service, and shown."""
+    optimization: OptimizationSpec | None
+    """How the weights are moved. Default learning rate: 1e-4, with `lora` 2e-4; default batch size 8."""
+    evaluation: EvaluationSpec | None
+    """How progress is measured on held-out rows."""
+    samples: SamplesSpec | None
+    """Text drawn on the way."""
+    checkpoints: CheckpointsSpec | None
+    """When state is saved."""
+    precision: Precision
+    """The arithmetic."""
+    model: str
+    """Id of the model under which the result is published as a new version. Default: the model of the base."""
+    rows: RowsSpec | None
+    """How rows become sequences."""
+    regularization: RegularizationSpec | None
+    """What keeps the model from learning the rows by heart."""
+    compute: ComputeSpec | None
+    """How a step is computed."""
+    context_length: int | None
+    """Longest sequence, in tokens; 8 to the context of the base. Default: the context of the base, at most 2048."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportModelSpec(Value):
+    """Bringing a model from elsewhere."""
+
+    dataset: str
+    """The dataset of format DATASET_FORMAT_MODEL_FILES that holds its files, `projects/{project}/datasets/{dataset}`.
+    """
+    model: str
+    """Id of the model under which it is published. Default: the id of the dataset."""
+    base: str
+    """For the files of a PEFT adapter: the model or version that the adapter belongs to. It is merged into it."""
+
+
+class ExportFormat(WireEnum):
+    """Files that others can read."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """The service chooses the folder of Hugging Face."""
+    HUGGING_FACE = "HUGGING_FACE"
+    """A folder that `transformers` loads: config.json, model.safetensors, tokenizer.json."""
+    PEFT = "PEFT"
+    """A folder that `peft` loads: the adapters of a version that was tuned with `lora`."""
+    GGUF = "GGUF"
+    """One GGUF file for llama.cpp, float16 or float32 as the weights allow."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportModelSpec(Value):
+    """Writing a model in a form that others read."""
+
+    model: str
+    """The model or version, `projects/{project}/models/{model}/versions/{version}`. The job shows the exact version."""
+    format: ExportFormat
+    """The form. Default: a folder of Hugging Face."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifySpec(Value):
+    """Computing steps of a job again, to see whether they come out the same."""
+
+    job: str
+    """The job, `projects/{project}/jobs/{job}`."""
+    first_step: int | None
+    """First step to compute again; it is reached from the newest checkpoint before it. Default: the one after the
+    oldest checkpoint that is left.
+    """
+    steps: int | None
+    """How many steps to compute; 1 to 100,000. Default 10, or all there are."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,11 @@ from tutelage.cli._commands import LazyGroup
 COMMANDS = {
     "up": ("up:up", "Start the whole service on this machine."),
     "login": ("login:login", "Store the address and the key of a server as a profile."),
-    "datasets": ("datasets:datasets", "Upload, list and delete text to train on."),
+    "datasets": ("datasets:datasets", "Upload, list and delete what to train on."),
     "train": ("train:train", "Pretrain a language model on a dataset."),
+    "fine-tune": ("fine_tune:fine_tune", "Train a model further on rows of your own."),
     "jobs": ("jobs:jobs", "Follow, steer and explain jobs."),
-    "models": ("models:models", "List what jobs have published."),
+    "models": ("models:models", "List what jobs have published; import and export models."),
     "sample": ("sample:sample", "Continue a text with a model; tokens appear as they are drawn."),
     "keys": ("keys:keys", "Make, list and revoke API keys."),
     "audit": ("audit:audit", "Show who did what in the project."),
@@ -35,9 +36,15 @@ def tutelage() -> None:
       tutelage sample plays-tiny --prompt "To be" --max-tokens 100
 
     \b
+    Or with a model and conversations of your own:
+      tutelage models import ./chat-model --name chat --watch
+      tutelage datasets upload talks.jsonl --name talks
+      tutelage fine-tune --base chat --dataset talks --lora --watch
+
+    \b
     Every command has --help with an example, and -o json for scripts.
     Exit codes: 0 done, 1 failure, 2 wrong use or argument, 3 the job failed,
-    4 timeout, 5 key or permission, 130 Ctrl-C.
+    4 timeout, 5 key or permission, 6 steps computed again differ, 130 Ctrl-C.
     """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-FAILURE, WRONG_USE, JOB_FAILED, TIMEOUT, NOT_ALLOWED, INTERRUPTED = 1, 2, 3, 4, 5, 130
+FAILURE, WRONG_USE, JOB_FAILED, TIMEOUT, NOT_ALLOWED, DIFFERS, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
 
 class LazyGroup(click.Group):

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from tutelage.cli._jobs import spec_details
+from tutelage._names import short_name
 from tutelage.cli._output import count, duration, print_details, print_json, print_json_line, say, size
+from tutelage.cli._specs import spec_details
 
 if TYPE_CHECKING:
     import tutelage
@@ -16,7 +17,7 @@ def print_forecast(info: "tutelage.JobInfo", *, output: str) -> None:
     elif output == "jsonl":
         print_json_line(info.to_dict())
     else:
-        told = {**spec_details(info.train), "model": info.train.model} if info.train else {}
+        told = {**spec_details(info), "model": short_name(info.model)}
         print_details({**told, **(forecast_details(info.forecast) if info.forecast else {})})
         for warning in info.forecast.warnings if info.forecast else ():
             say(f"warning: {warning}")

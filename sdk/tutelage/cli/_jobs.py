@@ -16,12 +16,14 @@ from tutelage.cli._output import (
     print_json_line,
     say,
     show,
+    size,
 )
+from tutelage.cli._specs import spec_details
 
 if TYPE_CHECKING:
     import tutelage
 
-COLUMNS = ("JOB", "STATE", "PROGRESS", "LOSS", "VALIDATION", "MODEL", "SUBMITTED", "TOOK")
+COLUMNS = ("JOB", "KIND", "STATE", "PROGRESS", "LOSS", "VALIDATION", "MODEL", "SUBMITTED", "TOOK")
 
 
 def job_row(info: "tutelage.JobInfo") -> Sequence[str]:
@@ -29,11 +31,12 @@ def job_row(info: "tutelage.JobInfo") -> Sequence[str]:
     progress = info.progress
     return (
         short_name(info.name),
+        kind_of(info),
         f"{info.state} (pausing)" if info.pausing else info.state,
         f"{progress.step:,} of {progress.steps_total:,}" if progress else "",
         loss(progress.loss if progress else None),
         loss(progress.validation_loss if progress else None),
-        short_name(info.model_version) or (info.train.model if info.train else ""),
+        short_name(info.model),
         age(info.create_time),
         took(info),
     )
@@ -55,8 +58,9 @@ def job_details(info: "tutelage.JobInfo") -> Mapping[str, str]:
         "failure": f"{failure.reason}: {failure.message}" if failure else "",
         "what would help": failure.help if failure else "",
         "progress": describe_progress(progress) if progress else "",
-        "model": short_name(info.model_version) or (info.train.model if info.train else ""),
-        **(spec_details(info.train) if info.train else {}),
+        "kind": kind_of(info),
+        "model": short_name(info.model),
+        **spec_details(info),
         "labels": ", ".join(f"{key}={value}" for key, value in info.labels.items()),
         "worker": short_name(info.worker),
         "attempts": str(info.attempts or ""),
@@ -64,31 +68,32 @@ def job_details(info: "tutelage.JobInfo") -> Mapping[str, str]:
         "started": moment(info.start_time),
         "ended": moment(info.end_time),
         "took": took(info),
+        **usage_details(info),
     }
 
 
-def spec_details(train: "tutelage.TrainSpec") -> Mapping[str, str]:
-    """Returns what a job was told, every default filled in."""
+def kind_of(info: "tutelage.JobInfo") -> str:
+    """Returns the kind of a job as its command is called: train, fine-tune, import, export, verify."""
+    return info.kind.removesuffix("_model").replace("_", "-")
+
+
+def usage_details(info: "tutelage.JobInfo") -> Mapping[str, str]:
+    """Returns what a job has taken, beside what was foretold."""
+    usage, forecast = info.usage, info.forecast
+    if usage is None:
+        return {}
+    foretold_s = forecast.duration_seconds if forecast else None
+    foretold_bytes = forecast.memory_bytes if forecast else 0
+    memory, seconds = usage.peak_memory_bytes, usage.training_seconds
     return {
-        "dataset": short_name(train.dataset),
-        "preset": train.preset,
-        "architecture": settings(train.architecture),
-        "tokenizer": settings(train.tokenizer),
-        "optimization": settings(train.optimization),
-        "steps": f"{train.steps:,}" if train.steps else "",
-        "seed": "" if train.seed is None else str(train.seed),
+        "training time": beside(duration(seconds), duration(foretold_s)) if seconds else "",
+        "peak memory": beside(size(memory), size(foretold_bytes) if foretold_bytes else "") if memory else "",
     }
 
 
-def settings(value: "tutelage.Value | None") -> str:
-    """Returns the set fields of a part of a specification."""
-    content = value.to_dict() if value else {}
-    return ", ".join(f"{name} {setting(item)}" for name, item in content.items())
-
-
-def setting(item: object) -> str:
-    """Returns one setting in words."""
-    return f"{item:g}" if isinstance(item, float) else str(item).removeprefix("TOKENIZER_KIND_").lower()
+def beside(taken: str, foretold: str) -> str:
+    """Returns what was taken, with what was foretold."""
+    return f"{taken} ({foretold} foretold)" if foretold else taken
 
 
 def describe_progress(progress: "tutelage.JobProgress") -> str:

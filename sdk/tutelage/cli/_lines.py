@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import tutelage
 
 LINES_OF_PROGRESS = 20
+ROWS_MAX = 3
+EXCERPT_CHARACTERS = 40
 
 
 class Lines:
@@ -70,11 +72,17 @@ def describe_event(event: "tutelage.JobEvent") -> str:
         return f"checkpoint at step {checkpoint.step:,}, {size(checkpoint.size_bytes)}"
     if (note := event.note) is not None:
         return f"{note.level.lower()}: {one_line(note.message)}"
+    if (blamed := event.rows_blamed) is not None:
+        return f"hardest rows up to step {blamed.step:,}: " + "; ".join(
+            describe_row(row) for row in blamed.rows[:ROWS_MAX]
+        )
+    if (back := event.rolled_back) is not None:
+        return f"back to step {back.to_step:,} from step {back.from_step:,}: {one_line(back.message)}"
     return ""
 
 
-def headline(info: "tutelage.JobInfo") -> str:
-    """Returns what is being watched."""
-    train = info.train
-    what = f": {short_name(train.dataset)}, preset {train.preset}, {train.steps or 0:,} steps" if train else ""
-    return f"{short_name(info.name)}{what}"
+def describe_row(row: "tutelage.BlamedRow") -> str:
+    """Returns a hard row on one line."""
+    place = f"row {row.row:,}" if row.row else f"token {row.token:,}"
+    beginning = one_line(row.excerpt)[:EXCERPT_CHARACTERS]
+    return f"{short_name(row.dataset)} {place} (loss {row.loss:.2f}) {beginning!r}"

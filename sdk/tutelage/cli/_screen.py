@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tutelage._names import short_name
 from tutelage.cli._curve import sparkline
+from tutelage.cli._lines import describe_event, describe_row
 from tutelage.cli._output import clean, console, count, duration, loss, one_line
 from tutelage.cli._story import Story
 
@@ -39,6 +40,8 @@ class Screen:
         """Keeps what must not scroll away; all else is in the next frame."""
         if event.note is not None and event.note.level != "INFO":
             self.live.console.print(f"{event.note.level.lower()}: {one_line(event.note.message)}", style="yellow")
+        elif event.rolled_back is not None:
+            self.live.console.print(describe_event(event), style="yellow")
 
     def tell(self, text: str) -> None:
         """Shows why the job waits."""
@@ -56,6 +59,8 @@ class Screen:
             parts += [self.bar(), self.figures(), self.curve()]
         if story.sample is not None:
             parts.append(self.sample(story.sample))
+        if story.blamed is not None and story.blamed.rows:
+            parts.append(styled(f"hardest so far: {describe_row(story.blamed.rows[0])}", "dim"))
         parts.append(styled("Ctrl-C leaves; the job goes on", "dim"))
         return Group(*parts)
 
@@ -66,6 +71,8 @@ class Screen:
         line.append(f"  {story.state}", style=colour_of(story.state))
         if story.epoch > 1:
             line.append(f"  attempt {story.epoch}", style="dim")
+        if story.rollbacks:
+            line.append(f"  {story.rollbacks} × back to a checkpoint", style="yellow")
         return line
 
     def bar(self) -> Any:

@@ -25,6 +25,8 @@ class Story:
     step_seconds: float | None = None
     checkpoint_step: int | None = None
     sample: "tutelage.SampleDrawn | None" = None
+    blamed: "tutelage.RowsBlamed | None" = None
+    rollbacks: int = 0
     losses: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     validation_losses: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     waiting_for: str = ""
@@ -43,6 +45,17 @@ class Story:
             self.checkpoint_step = event.checkpoint_committed.step
         elif event.note is not None:
             self.message = event.note.message
+        elif event.rows_blamed is not None:
+            self.blamed = event.rows_blamed
+        elif event.rolled_back is not None:
+            self.go_back(event.rolled_back)
+
+    def go_back(self, back: "tutelage.RolledBack") -> None:
+        """Forgets the steps that are thrown away: they are computed again."""
+        self.step = back.to_step
+        self.rollbacks += 1
+        self.losses = [point for point in self.losses if point[0] <= back.to_step]
+        self.validation_losses = [point for point in self.validation_losses if point[0] <= back.to_step]
 
     def hear_metric(self, metric: "tutelage.MetricLogged") -> None:
         """Takes in the values of one step."""

@@ -25,8 +25,12 @@ def print_summary(client: "tutelage.Client", job: "tutelage.Job", story: Story) 
         width = min(shutil.get_terminal_size().columns, CURVE_COLUMNS_MAX)
         curves = {"train/loss": story.losses, "eval/loss": story.validation_losses}
         show(draw(curves, width=width, height=CURVE_LINES) + "\n")
-    if info.state == "SUCCEEDED":
+    if info.state == "SUCCEEDED" and info.model_version:
         print_success(client, info, story)
+    elif info.state == "SUCCEEDED":
+        name = short_name(info.name)
+        show(f"{name} succeeded in {took(info)}")
+        say(f"\nits files:  tutelage jobs download {name} --to DIR")
     else:
         print_end(info)
 

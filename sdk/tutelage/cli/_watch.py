@@ -10,9 +10,10 @@ import click
 
 from tutelage._names import short_name
 from tutelage.cli._commands import INTERRUPTED, JOB_FAILED
-from tutelage.cli._lines import Lines, headline
+from tutelage.cli._lines import Lines
 from tutelage.cli._output import print_json, print_json_line, say, show, stdout_is_terminal
 from tutelage.cli._screen import Screen
+from tutelage.cli._specs import headline
 from tutelage.cli._story import Story
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def follow(client: "tutelage.Client", job: "tutelage.Job", *, output: str) -> St
     """Shows a job while it goes on and returns what was learned."""
     info = job.info
     total = info.progress.steps_total if info.progress else 0
-    train = info.train
+    spec = info.train or info.fine_tune
     story = Story(
         name=info.name,
-        steps_total=total or (train.steps if train and train.steps else 0),
+        steps_total=total or (spec.steps if spec and spec.steps else 0),
         state=info.state.value,
-        model=train.model if train else "",
+        model=info.model,
     )
     live = output == "table" and stdout_is_terminal()
     with Screen(story) if live else Lines(story, to_stderr=output != "table") as view:

@@ -1,9 +1,8 @@
-"""`tutelage datasets`: text to train on."""
+"""`tutelage datasets`: what to train on."""
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -13,39 +12,59 @@ from tutelage.cli._options import MANY, complete, output_option, with_client
 if TYPE_CHECKING:
     import tutelage
 
+FORMATS = ("text", "jsonl", "parquet", "model-files", "tokenizer")
+# Names of files that hold rows, but not in a form that is read as rows.
+LOOK_LIKE_ROWS = (".json", ".csv", ".tsv")
+
 
 @click.group()
 def datasets() -> None:
-    """Upload, list and delete text to train on."""
+    """Upload, list and delete what to train on."""
 
 
 @datasets.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", type=click.Path(exists=True, allow_dash=True))
 @click.option("--name", required=True, help="Id of the new dataset: lower-case letters, digits and hyphens.")
+@click.option("--format", type=click.Choice(FORMATS), help="What FILE holds. Default: found from its name, and shown.")
 @click.option("--validation-fraction", type=float, help="Share to hold out; 0.001 to 0.5. Default: 0.05.")
 @output_option
 @with_client
-def upload(client: "tutelage.Client", file: str, name: str, validation_fraction: float | None, output: str) -> None:
-    """Upload UTF-8 text. FILE is a path, or - for standard input.
+def upload(
+    client: "tutelage.Client",
+    file: str,
+    name: str,
+    format: str | None,
+    validation_fraction: float | None,
+    output: str,
+) -> None:
+    """Upload text or rows. FILE is a path, or - for standard input.
 
-    The upload is hashed, checked, and divided into a training and a validation part. If it breaks off, the same command
-    goes on where it stopped, within a day.
+    .jsonl and .parquet hold rows: text, or prompt and completion, or messages. tokenizer.json holds a tokenizer, a
+    folder with a config.json the files of a model. All else is plain UTF-8 text. The upload is hashed, checked row by
+    row, and divided into a training and a validation part. If it breaks off, the same command goes on where it stopped,
+    within a day.
 
     \b
     Example:
       tutelage datasets upload shakespeare.txt --name plays
+      tutelage datasets upload talks.jsonl --name talks
       zcat logs.gz | tutelage datasets upload - --name logs --validation-fraction 0.1
+      tutelage datasets upload ./llama/tokenizer.json --name llama-tokenizer
     """
-    from tutelage.cli._output import print_one
+    from tutelage.cli._output import print_one, say
+    from tutelage.cli._progress import progress_of, told_how_to_go_on
 
-    with told_how_to_go_on(), upload_progress() as on_progress:
+    with told_how_to_go_on(), progress_of("upload") as on_progress:
         dataset = client.datasets.upload(
             sys.stdin.buffer if file == "-" else file,
             name=name,
+            format=format,  # type: ignore[arg-type]
             validation_fraction=validation_fraction,
             on_progress=on_progress,
         )
     print_one(dataset, output=output, details=dataset_details)
+    if output == "table" and (told := advice(dataset)):
+        say(f"\n{told}")
 
 
 @datasets.command(name="list")
@@ -65,8 +84,15 @@ def list_datasets(client: "tutelage.Client", limit: int, output: str) -> None:
     print_many(
         itertools.islice(client.datasets.list(page_size=min(limit, 1000)), limit),
         output=output,
-        columns=("DATASET", "SIZE", "ROWS", "FILE", "UPLOADED"),
-        row=lambda d: (short_name(d.name), size(d.size_bytes), f"{d.rows:,}", d.filename, age(d.create_time)),
+        columns=("DATASET", "HOLDS", "SIZE", "ROWS", "FILE", "UPLOADED"),
+        row=lambda d: (
+            short_name(d.name),
+            held(d),
+            size(d.size_bytes),
+            f"{d.rows:,}" if d.rows else "",
+            d.filename,
+            age(d.create_time),
+        ),
         empty="there are no datasets; upload one with `tutelage datasets upload FILE --name NAME`",
     )
 
@@ -108,11 +134,13 @@ def dataset_details(dataset: "tutelage.Dataset") -> Mapping[str, str]:
     from tutelage._names import short_name
     from tutelage.cli._output import moment, size
 
-    split = dataset.split
+    split, is_text = dataset.split, dataset.format not in ("MODEL_FILES", "TOKENIZER")
     return {
         "dataset": short_name(dataset.name),
-        "size": f"{size(dataset.size_bytes)} in {dataset.rows:,} rows",
-        "tokens": f"{dataset.size_bytes:,} as bytes; {dataset.characters:,} characters",
+        "holds": held(dataset),
+        "size": f"{size(dataset.size_bytes)} in {dataset.rows:,} rows" if dataset.rows else size(dataset.size_bytes),
+        "tokens": f"{dataset.size_bytes:,} as bytes; {dataset.characters:,} characters" if is_text else "",
+        **row_details(dataset.row_statistics),
         "training": f"{split.train_bytes:,} bytes in {split.train_rows:,} rows" if split else "",
         "validation": f"{split.validation_bytes:,} bytes in {split.validation_rows:,} rows" if split else "",
         "sha256": dataset.sha256,
@@ -121,28 +149,43 @@ def dataset_details(dataset: "tutelage.Dataset") -> Mapping[str, str]:
     }
 
 
-@contextmanager
-def told_how_to_go_on() -> Iterator[None]:
-    """Tells a person who leaves an upload that nothing is lost."""
-    from tutelage.cli._output import say
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("\nstopped; within a day the same command goes on where it stopped")
-        raise
+def held(dataset: "tutelage.Dataset") -> str:
+    """Returns what a dataset holds: its format and, for rows, their kind."""
+    form = dataset.format.value.lower().replace("_", " ").replace("unspecified", "text")
+    statistics = dataset.row_statistics
+    if statistics is None or statistics.kind == "UNSPECIFIED":
+        return form
+    kinds = {"TEXT": "texts", "PROMPT_COMPLETION": "prompts and completions", "MESSAGES": "conversations"}
+    return f"{kinds.get(statistics.kind, 'rows')} ({form})"
 
 
-@contextmanager
-def upload_progress() -> Iterator[Callable[[int, int], None]]:
-    """Shows a bar on standard error while a person watches; nothing otherwise."""
-    if not sys.stderr.isatty():
-        yield lambda sent_bytes, size_bytes: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+def row_details(statistics: "tutelage.RowStatistics | None") -> Mapping[str, str]:
+    """Returns what the rows look like: how long they are, and which occur again."""
+    if statistics is None or not statistics.bytes_max:
+        return {}
+    s = statistics
+    half, most = f"half up to {s.bytes_median:,}", f"95% up to {s.bytes_p95:,}"
+    examples = ", ".join(f"{row:,}" for row in s.duplicate_examples[:5])
+    more = ", …" if s.duplicate_rows > 5 else ""
+    return {
+        "row lengths": f"{s.bytes_min:,} to {s.bytes_max:,} bytes; {half}, {most}",
+        "duplicates": f"{s.duplicate_rows:,} (rows {examples}{more}); training leaves them out"
+        if s.duplicate_rows
+        else "none",
+    }
 
-    columns = (BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("upload", total=None)
-        yield lambda sent_bytes, size_bytes: progress.update(task, completed=sent_bytes, total=size_bytes)
+
+def advice(dataset: "tutelage.Dataset") -> str:
+    """Returns what to do with a new dataset, or what may be wrong with it."""
+    from tutelage._names import short_name
+
+    name = short_name(dataset.name)
+    if dataset.format == "MODEL_FILES":
+        return f"next:  tutelage models import --dataset {name} --name MODEL"
+    if dataset.format == "TOKENIZER":
+        return f"next:  tutelage train --dataset NAME --tokenizer-dataset {name}"
+    if dataset.format == "TEXT" and dataset.filename.endswith(LOOK_LIKE_ROWS):
+        return (
+            f"{dataset.filename} was taken for plain text; rows are read from .jsonl (one object a line) and .parquet"
+        )
+    return ""

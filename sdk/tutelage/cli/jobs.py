@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tutelage.cli._options import MANY, Seconds, complete, output_option, with_client
+from tutelage.cli.job_files import download, files
+from tutelage.cli.job_inside import inspect
+from tutelage.cli.job_proof import receipt, verify
 
 if TYPE_CHECKING:
     import tutelage
@@ -16,6 +19,10 @@ job_argument = click.argument("job", shell_complete=complete("jobs"))
 @click.group()
 def jobs() -> None:
     """Follow, steer and explain jobs."""
+
+
+for command in (inspect, verify, receipt, files, download):
+    jobs.add_command(command)
 
 
 @jobs.command(name="list")

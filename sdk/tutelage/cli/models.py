@@ -1,4 +1,4 @@
-"""`tutelage models`: what jobs have published."""
+"""`tutelage models`: what jobs have published, and the way in and out."""
 
 import itertools
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tutelage.cli._options import MANY, complete, output_option, with_client
+from tutelage.cli.model_files import export, import_model
 
 if TYPE_CHECKING:
     import tutelage
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List what jobs have published."""
+    """List what jobs have published; import and export models."""
+
+
+for command in (import_model, export):
+    models.add_command(command)
 
 
 @models.command(name="list")
@@ -111,16 +116,25 @@ def version_details(version: "tutelage.ModelVersionInfo") -> Mapping[str, str]:
     from tutelage._names import short_name
     from tutelage.cli._output import count, loss, moment, size
 
-    train = version.train
+    spec = version.train or version.fine_tune or version.import_model
     return {
         "model": short_name(version.name),
         "published": moment(version.create_time),
+        "made by": made_by(version),
+        "from": short_name(version.parent_version),
         "job": short_name(version.job),
-        "dataset": f"{short_name(train.dataset)} (sha256 {version.dataset_sha256[:12]})" if train else "",
+        "dataset": f"{short_name(spec.dataset)} (sha256 {version.dataset_sha256[:12]})" if spec else "",
         "parameters": count(version.parameters),
-        "steps": f"{version.steps:,}",
+        "steps": f"{version.steps:,}" if version.import_model is None else "",
         "validation loss": f"{loss(version.validation_loss)} nats per token" if version.validation_loss else "",
         "bits per byte": loss(version.validation_bits_per_byte),
         "size": size(version.size_bytes),
         "software": version.software_version,
     }
+
+
+def made_by(version: "tutelage.ModelVersionInfo") -> str:
+    """Returns how a version came to be."""
+    if version.fine_tune is not None:
+        return "fine-tuning with LoRA" if version.fine_tune.lora else "fine-tuning"
+    return "import" if version.import_model is not None else "pretraining"

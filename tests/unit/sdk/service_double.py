@@ -20,11 +20,13 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tests.unit.sdk.service_double_work import WorkCalls
 from tutelage.v1 import (
     cluster_pb2,
     cluster_pb2_grpc,
     datasets_pb2,
     datasets_pb2_grpc,
+    inspection_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
     models_pb2,
@@ -43,6 +45,7 @@ SERVICES = (
     ("Sampling", sampling_pb2_grpc),
     ("Projects", projects_pb2_grpc),
     ("Cluster", cluster_pb2_grpc),
+    ("Inspection", inspection_pb2_grpc),
 )
 
 
@@ -71,10 +74,11 @@ def failure(
     return status_pb2.Status(code=code.value[0], message=message, details=packed)
 
 
-class ServiceDouble:
+class ServiceDouble(WorkCalls):
     """The server with everything it was asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[tuple[str, Any, dict[str, str]]] = []
         self.failures: dict[str, collections.deque[status_pb2.Status]] = collections.defaultdict(collections.deque)
         self.answers: dict[str, Any] = {}
@@ -86,6 +90,7 @@ class ServiceDouble:
         self.hold_watch = False
         self.event_pause_s = 0.0
         self.uploads: dict[str, datasets_pb2.Upload] = {}
+        self.formats: dict[str, Any] = {}
         self.upload_bytes: dict[str, bytearray] = {}
         self.uploads_by_request: dict[str, str] = {}
         self.datasets: dict[str, datasets_pb2.Dataset] = {}
@@ -191,6 +196,7 @@ class ServiceDouble:
             name = f"projects/p/uploads/{uuid.uuid4().hex[:8]}"
             self.uploads_by_request[request.request_id] = name
             dataset = f"projects/p/datasets/{request.dataset_id}"
+            self.formats[name] = request.format
             self.uploads[name] = datasets_pb2.Upload(name=name, dataset=dataset, size_bytes=request.size_bytes)
             self.upload_bytes[name] = bytearray()
         return self._upload(self.uploads_by_request[request.request_id], context)
@@ -221,6 +227,7 @@ class ServiceDouble:
             self.datasets[upload.dataset] = datasets_pb2.Dataset(
                 name=upload.dataset,
                 state=datasets_pb2.DATASET_STATE_READY,
+                format=self.formats[upload.name],
                 size_bytes=len(content),
                 sha256=request.sha256,
                 rows=content.count(b"\n"),

@@ -13,9 +13,9 @@ import tutelage
 from tutelage._values.value import Value, WireEnum, hints_of, plain_type
 from tutelage.v1 import jobs_pb2, training_pb2
 
-SUBJECTS = ("training", "jobs", "datasets", "models", "sampling", "projects", "cluster")
+SUBJECTS = ("training", "jobs", "datasets", "models", "sampling", "projects", "cluster", "inspection")
 RENAMED = {"Job": "JobInfo", "ModelVersion": "ModelVersionInfo"}
-UNWRAPPED = {"QueryMetricsResponse"}
+UNWRAPPED = {"QueryMetricsResponse", "ReadJobFileResponse"}
 
 
 def answers() -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_final_and_waiting_states_are_known() -> None:
     assert {state for state in tutelage.JobState if state.is_waiting} == {"QUEUED", "BACKOFF"}
 
 
-@pytest.mark.parametrize("kind", ["state_changed", "metric_logged", "sample_drawn", "checkpoint_committed", "note"])
+@pytest.mark.parametrize("kind", [field.name for field in jobs_pb2.JobEvent.DESCRIPTOR.oneofs[0].fields])
 def test_an_event_says_what_it_is(kind: str) -> None:
     event = jobs_pb2.JobEvent(cursor=7)
     getattr(event, kind).SetInParent()
@@ -152,3 +152,20 @@ def test_values_with_the_same_content_are_equal() -> None:
     assert first == second
     assert issubclass(tutelage.Finding, Value)
     assert issubclass(tutelage.JobState, WireEnum)
+
+
+@pytest.mark.parametrize("kind", [field.name for field in jobs_pb2.Job.DESCRIPTOR.oneofs[0].fields])
+def test_a_job_says_what_it_is(kind: str) -> None:
+    job = jobs_pb2.Job()
+    getattr(job, kind).SetInParent()
+    assert tutelage.JobInfo.from_message(job).kind == kind
+
+
+def test_a_job_knows_the_model_that_it_works_for() -> None:
+    job = jobs_pb2.Job(fine_tune=training_pb2.FineTuneSpec(model="chat"))
+    assert tutelage.JobInfo.from_message(job).model == "chat"
+    job.model_version = "projects/p/models/chat/versions/2"
+    assert tutelage.JobInfo.from_message(job).model == job.model_version
+    job = jobs_pb2.Job(verify=training_pb2.VerifySpec(job="projects/p/jobs/x"))
+    assert tutelage.JobInfo.from_message(job).model == ""
+    assert tutelage.JobInfo.from_message(jobs_pb2.Job()).kind == ""
