@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from tests.training.runs import Bench, tiny_spec, writable_copy
 from trainer_worker.trainer.engine.checkpoint import TrainingState, read_checkpoint, restore
 from trainer_worker.trainer.engine.errors import BadCheckpoint
+from trainer_worker.trainer.engine.optimizers import make_optimizers
 from trainer_worker.trainer.engine.stored_model import load_model
-from trainer_worker.trainer.preparation import make_optimizer
 
 Damage = Callable[[pathlib.Path], object]
 
@@ -96,7 +96,8 @@ def test_a_checkpoint_with_this_damage_is_refused(bench: Bench, tmp_path: pathli
         checkpoint = read_checkpoint(
             bench.store, files.prefix, manifest_sha256=files.manifest_sha256, scratch=bench.scratch
         )
-        restore(checkpoint, checkpoint.stored.model, make_optimizer(checkpoint.stored.model, spec.optimization))
+        model = load_model(checkpoint.folder).model
+        restore(checkpoint, make_optimizers(model.named_parameters(), spec.optimization))
 
 
 def test_a_model_can_be_read_without_its_training_state(bench: Bench, tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from artifacts import CorruptFileSet
 from tests.training.runs import Bench, Story, bench_with, resume_from, tiny_spec
 from tests.training.test_pretrain import poisoned
 from trainer_worker.trainer.engine.errors import BadCheckpoint
-from trainer_worker.trainer.recipes import pretrain as recipe
+from trainer_worker.trainer.recipes import next_token as recipe
 from tutelage.v1 import training_pb2
 from tutelage_internal.v1 import facts_pb2
 
@@ -76,7 +76,7 @@ def test_a_skipped_step_before_the_checkpoint_changes_nothing_about_resuming(
 ) -> None:
     spec = tiny_spec(steps=STEPS, micro_batch_size=4)
     with monkeypatch.context() as patched:
-        patched.setattr(recipe, "next_token_loss", poisoned(2))
+        patched.setattr(recipe, "token_losses", poisoned(2))
         whole = bench.run(spec)
     again = bench.run(spec, resume=resume_from(whole.checkpoints[4]), epoch=2, recorded_step=4)
     assert again.curve == later(whole, 4)

@@ -4,30 +4,16 @@ Four things end a trainer whose supervisor is gone: the kernel kills it when its
 ends, its facts find no reader, and ticks stop. The last also covers a supervisor that is frozen.
 """
 
-import ctypes
-import json
-import os
 import select
 import signal
-import sys
 import threading
-import time
-from typing import NoReturn
 
+from trainer_worker.trainer.parent import EXIT_ABANDONED, die_with_parent, leave
 from trainer_worker.trainer.pipe import Reader, SupervisorGone
 
+__all__ = ["EXIT_ABANDONED", "Lifeline", "die_with_parent", "leave"]
+
 TICK_LIMIT_S = 20.0
-EXIT_ABANDONED = 75
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Asks the kernel for SIGKILL at the death of the parent, and leaves if that has happened already."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        leave("the supervisor died at once")
 
 
 class Lifeline:
@@ -59,10 +45,3 @@ class Lifeline:
                 leave(str(error))
             if message.WhichOneof("message") == "stop":
                 self.stopping.set()
-
-
-def leave(why: str) -> NoReturn:
-    """Ends the process from any thread, at once: no checkpoint of an orphan may count."""
-    line = {"level": "error", "room": "trainer", "time": round(time.time(), 3), "message": f"the trainer leaves: {why}"}
-    print(json.dumps(line), file=sys.stderr, flush=True)
-    os._exit(EXIT_ABANDONED)

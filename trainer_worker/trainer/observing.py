@@ -1,12 +1,14 @@
-"""What there is to see after a step: held-out loss, a sample, and the metrics."""
+"""What there is to see after a step: held-out loss, the hardest rows, a sample, memory, and the metrics."""
 
 import math
 from collections.abc import Generator, Iterator
 
-from trainer_worker.trainer.engine import data
+from trainer_worker.trainer.blame import blame
+from trainer_worker.trainer.engine import memory, samples
 from trainer_worker.trainer.engine.evaluate import evaluate
 from trainer_worker.trainer.engine.generate import DrawRule, continue_tokens
-from trainer_worker.trainer.preparation import Run
+from trainer_worker.trainer.overfitting import take_note
+from trainer_worker.trainer.run import Run
 from trainer_worker.trainer.telling import Told, progress
 from tutelage.v1 import jobs_pb2
 from tutelage_internal.v1 import pipe_pb2
@@ -23,13 +25,21 @@ def observe(run: Run) -> Iterator[Told]:
     if state.step == 0:
         return
     metrics = dict(state.metrics)
-    if due(run, spec.evaluation.interval_steps) or state.step == spec.steps:
+    if due(run, spec.evaluation.interval_steps) or run.over:
         metrics |= yield from measure(run)
-    if state.step <= run.recorded_step:
+        yield from blame(run)
+        if not run.told_before and not run.over:
+            yield jobs_pb2.Usage(peak_memory_bytes=memory.peak_bytes(run.device))
+    stall_s, run.kept.stall_s = run.kept.stall_s, 0.0
+    if run.told_before:
         return
-    if spec.samples.interval_steps and (due(run, spec.samples.interval_steps) or state.step == spec.steps):
+    if spec.samples.interval_steps and (due(run, spec.samples.interval_steps) or run.over):
         yield from sample(run)
-    yield jobs_pb2.MetricLogged(step=state.step, values=metrics)
+    if stall_s:
+        metrics["perf/checkpoint_stall_seconds"] = stall_s
+    yield jobs_pb2.MetricLogged(
+        step=state.step, values=metrics, data_chain=state.data_chain, loss_chain=state.loss_chain
+    )
 
 
 def due(run: Run, interval_steps: int) -> bool:
@@ -39,11 +49,8 @@ def due(run: Run, interval_steps: int) -> bool:
 def measure(run: Run) -> Generator[Told, None, dict[str, float]]:
     """Evaluates on the validation part. Returns the metrics; none if there is nothing to evaluate on."""
     state, spec = run.state, run.spec
-    batches = data.validation_batches(
-        run.validation_tokens,
-        context_length=run.windows.context_length,
-        sequences=spec.evaluation.sequences,
-        rows=state.micro_batch_size,
+    batches = samples.validation_batches(
+        run.validation, sequences=spec.evaluation.sequences, rows=state.micro_batch_size
     )
     evaluation = None
     for found in evaluate(run.model, batches, token_bytes_V=run.bytes_of_token, precision=state.precision):
@@ -51,7 +58,7 @@ def measure(run: Run) -> Generator[Told, None, dict[str, float]]:
         evaluation = found
     if evaluation is None:
         return {}
-    state.validation_loss, state.validation_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
+    yield from take_note(run, evaluation)
     metrics = {"eval/loss": evaluation.loss, "eval/bits_per_byte": evaluation.bits_per_byte}
     return {key: value for key, value in metrics.items() if math.isfinite(value)}
 
@@ -65,6 +72,7 @@ def sample(run: Run) -> Iterator[Told]:
     if not run.weights_are_finite():
         return
     drawn: list[int] = []
+    run.model.eval()
     tokens = continue_tokens(
         run.model,
         tokenizer.encode(run.prompt),
@@ -77,6 +85,7 @@ def sample(run: Run) -> Iterator[Told]:
         if len(drawn) % DRAWN_BETWEEN_SIGNS == 0:
             yield progress(pipe_pb2.SECTION_EVALUATE, step=state.step)
         drawn.append(token)
+    run.model.train()
     # An untrained model may draw NUL, which no database keeps in a text.
     text = tokenizer.decode(drawn).replace("\0", "\ufffd")
     yield jobs_pb2.SampleDrawn(step=state.step, prompt=run.prompt, text=text)

@@ -1,4 +1,4 @@
-"""From an assignment to a run that is ready for its next step."""
+"""From an assignment to a run that is ready for its next step: what pretraining and fine-tuning prepare alike."""
 
 import dataclasses
 import pathlib
@@ -10,118 +10,162 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from artifacts import Store
-from trainer_worker.trainer.engine import data, precision, rng
+from artifacts import FileSet, Store
+from trainer_worker.trainer.engine import data, precision
 from trainer_worker.trainer.engine.attention import plain_is_faster
-from trainer_worker.trainer.engine.checkpoint import Checkpoint, TrainingState, is_finite, read_checkpoint, restore
-from trainer_worker.trainer.engine.errors import BadCheckpoint
-from trainer_worker.trainer.engine.model import Decoder, ModelConfig
-from trainer_worker.trainer.engine.optimizers import adamw
+from trainer_worker.trainer.engine.checkpoint import Checkpoint, TrainingState
+from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.optimizers import make_optimizers
+from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch, validation_windows
 from trainer_worker.trainer.engine.text import Bytes, fetch_text
-from trainer_worker.trainer.engine.tokenizers import BytePairTokenizer, ByteTokenizer, Tokenizer, byte_counts
+from trainer_worker.trainer.engine.tokenizers import Tokenizer, byte_counts
+from trainer_worker.trainer.health import enter_lineage
+from trainer_worker.trainer.resuming import put_the_rest_back, resumed
+from trainer_worker.trainer.run import Kept, Run, Spec, spec_of
 from trainer_worker.trainer.telling import Told, info, progress, warning
-from tutelage.v1 import training_pb2
+from trainer_worker.trainer.writing import Storing
 from tutelage_internal.v1 import pipe_pb2, workers_pb2
 
 PROMPT = re.compile(r"\s*((?:\S+\s+){0,7}\S+)")
 PROMPT_CHARACTERS_MAX = 80
-PRECISIONS = {training_pb2.PRECISION_FP32: "fp32", training_pb2.PRECISION_BF16: "bf16"}
 
 
-@dataclasses.dataclass
-class Run:
-    """All that the steps of one attempt work on."""
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a run finds its input and leaves its checkpoints."""
 
-    spec: training_pb2.TrainSpec
-    model: Decoder
-    optimizer: torch.optim.Optimizer
-    tokenizer: Tokenizer
-    windows: data.Windows
-    validation_tokens: np.ndarray
-    bytes_of_token: np.ndarray
-    prompt: str
-    state: TrainingState
-    device: torch.device
     store: Store
-    checkpoint_prefix: str
-    recorded_step: int
-    resumed: bool
-
-    def weights_are_finite(self) -> bool:
-        return is_finite(self.model)
+    scratch: pathlib.Path
+    storing: Storing
 
 
-def prepare(assignment: workers_pb2.Assignment, *, store: Store, scratch: pathlib.Path) -> Generator[Told, None, Run]:
-    """Reads the text, makes or reads tokens, and builds the model or takes it from the checkpoint to resume from.
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is trained: a model that is as new, or as the checkpoint left it. `adapted`: only its adapters move."""
 
-    Raises: UnusableData if the text is too short for one batch; BadCheckpoint if there is one and it does not serve.
-    """
-    spec, part = assignment.train, assignment.dataset
-    yield loading()
-    precision.make_reproducible()
-    device = precision.choose_device()
-    checkpoint = checkpoint_of(assignment, store, scratch)
-    text = fetch_text(store, key=part.key, sha256=part.sha256, size_bytes=part.size_bytes, scratch=scratch)
-    training_text, validation_text = text[: part.train_bytes], text[part.train_bytes :]
-    yield loading()
-    tokenizer = checkpoint.stored.tokenizer if checkpoint else make_tokenizer(spec.tokenizer, training_text)
-    name = f"{part.sha256}-{part.train_bytes}"
-    tokens = yield from tokens_of(training_text, tokenizer, name=f"{name}-training", scratch=scratch)
-    validation_tokens = yield from tokens_of(validation_text, tokenizer, name=f"{name}-validation", scratch=scratch)
-    windows = data.Windows(tokens, context_length=spec.architecture.context_length)
-    data.require_one_batch(windows, batch_size=spec.optimization.batch_size)
-    state = checkpoint.state if checkpoint else new_state(assignment, device)
-    model = checkpoint.stored.model if checkpoint else new_model(spec, tokenizer)
-    run = Run(
-        spec=spec,
-        model=model.to(device),
-        optimizer=make_optimizer(model, spec.optimization),
-        tokenizer=tokenizer,
-        windows=windows,
-        validation_tokens=validation_tokens,
-        bytes_of_token=byte_counts(tokenizer),
-        prompt=spec.samples.prompt if spec.samples.HasField("prompt") else first_words(validation_text, training_text),
-        state=state,
-        device=device,
-        store=store,
-        checkpoint_prefix=assignment.checkpoint_prefix,
-        recorded_step=assignment.recorded_step,
-        resumed=checkpoint is not None,
-    )
-    yield from describe(run)
-    if checkpoint:
-        yield resumed(checkpoint)
-        restore(checkpoint, model, run.optimizer)
-    return run
+    model: Decoder
+    tokenizer: Tokenizer
+    adapted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What it is trained and evaluated on. `opening` is held-out text that a prompt can be taken from."""
+
+    training: Samples
+    validation: Samples
+    opening: str
 
 
 def loading() -> Told:
     return progress(pipe_pb2.SECTION_LOAD)
 
 
-def checkpoint_of(assignment: workers_pb2.Assignment, store: Store, scratch: pathlib.Path) -> Checkpoint | None:
-    """Raises: BadCheckpoint if it is damaged, or not of this job."""
-    if not assignment.HasField("resume"):
-        return None
-    named = assignment.resume
-    checkpoint = read_checkpoint(store, named.artifact_prefix, manifest_sha256=named.manifest_sha256, scratch=scratch)
-    state, config, spec = checkpoint.state, checkpoint.stored.model.config, assignment.train
-    same = (
-        state.step == named.step
-        and state.seed == spec.seed
-        and state.dataset_sha256 == assignment.dataset.sha256
-        and state.batch_size == spec.optimization.batch_size
-        and config == model_config(spec, vocabulary_size=config.vocabulary_size)
+def begin() -> torch.device:
+    """Sets up arithmetic that gives the same bits each time, on the device that there is."""
+    precision.make_reproducible()
+    return precision.choose_device()
+
+
+def make_run(
+    assignment: workers_pb2.Assignment, place: Place, *, subject: Subject, data: Data, checkpoint: Checkpoint | None
+) -> Generator[Told, None, Run]:
+    """Puts the parts together, and says what was found. Raises: UnusableData, BadCheckpoint."""
+    spec, device = spec_of(assignment), begin()
+    require_one_batch(data.training, batch_size=spec.optimization.batch_size)
+    state = checkpoint.state if checkpoint else new_state(assignment, spec, device)
+    precision.set_products(state.precision)
+    model = subject.model.to(device)
+    set_training(model, spec)
+    run = Run(
+        spec=spec,
+        model=model,
+        optimizer=make_optimizers(model.named_parameters(), spec.optimization),
+        scaler=precision.LossScaler(state.precision),
+        tokenizer=subject.tokenizer,
+        training=data.training,
+        validation=data.validation,
+        bytes_of_token=byte_counts(subject.tokenizer),
+        prompt=spec.samples.prompt if spec.samples.HasField("prompt") else first_words(data.opening),
+        state=state,
+        device=device,
+        store=place.store,
+        kept=Kept(place.storing),
+        checkpoint_prefix=assignment.checkpoint_prefix,
+        recorded_step=assignment.recorded_step,
+        resumed=checkpoint is not None,
+        adapted=subject.adapted,
+        scratch=place.scratch,
     )
-    if not same:
-        raise BadCheckpoint(f"checkpoint {named.artifact_prefix} is not of step {named.step} of this job")
-    return checkpoint
+    yield from describe(run)
+    if checkpoint:
+        yield from go_on(run, assignment, checkpoint)
+    return run
 
 
-def make_tokenizer(spec: training_pb2.TokenizerSpec, text: Bytes) -> Tokenizer:
-    if spec.kind == training_pb2.TOKENIZER_KIND_BPE:
-        return BytePairTokenizer.train(text, vocabulary_size=spec.vocabulary_size)
-    return ByteTokenizer()
+def go_on(run: Run, assignment: workers_pb2.Assignment, checkpoint: Checkpoint) -> Generator[Told, None, None]:
+    yield resumed(run)
+    named = assignment.resume
+    put_the_rest_back(run, checkpoint)
+    run.kept.newest = FileSet(named.artifact_prefix, named.manifest_sha256, 0)
+    run.kept.newest_step = named.step
+    if assignment.lineage > run.state.lineage:
+        enter_lineage(run.state, run.spec, lineage=assignment.lineage)
+
+
+def set_training(model: Decoder, spec: Spec) -> None:
+    """Switches on what only training does."""
+    rules = spec.regularization
+    if rules.residual_dropout or rules.attention_dropout or rules.embedding_dropout:
+        model.set_dropout(
+            residual=rules.residual_dropout, attention=rules.attention_dropout, embedding=rules.embedding_dropout
+        )
+    if spec.compute.activation_checkpointing:
+        model.activation_checkpointing = True
+    model.train()
+
+
+def new_state(assignment: workers_pb2.Assignment, spec: Spec, device: torch.device) -> TrainingState:
+    """Raises: UnusableData if the device does not have the precision."""
+    try:
+        arithmetic = precision.precision_of(spec.precision, device)
+    except ValueError as error:
+        raise UnusableData(str(error)) from error
+    return TrainingState(
+        seed=spec.seed,
+        lineage=assignment.lineage,
+        precision=arithmetic,
+        batch_size=spec.optimization.batch_size,
+        micro_batch_size=spec.optimization.micro_batch_size or spec.optimization.batch_size,
+        threads=torch.get_num_threads(),
+        dataset_sha256=assignment.dataset.sha256,
+        versions=versions(),
+    )
+
+
+def prepare_text(
+    assignment: workers_pb2.Assignment, place: Place, *, tokenizer: Tokenizer, context_length: int
+) -> Generator[Told, None, Data]:
+    """The windows of a plain text."""
+    part = assignment.dataset
+    training_text, validation_text = yield from texts_of(assignment, place)
+    name = f"{part.sha256}-{part.train_bytes}"
+    tokens = yield from tokens_of(training_text, tokenizer, name=f"{name}-training", scratch=place.scratch)
+    held_out = yield from tokens_of(validation_text, tokenizer, name=f"{name}-validation", scratch=place.scratch)
+    words = {"dataset": part.name, "decode": tokenizer.decode}
+    return Data(
+        training=Windows(tokens, context_length=context_length, **words),
+        validation=validation_windows(held_out, context_length=context_length, **words),
+        opening=next((beginning_of(text) for text in (validation_text, training_text) if beginning_of(text)), ""),
+    )
+
+
+def texts_of(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told, None, tuple[Bytes, Bytes]]:
+    part = assignment.dataset
+    yield loading()
+    text = fetch_text(place.store, key=part.key, sha256=part.sha256, size_bytes=part.size_bytes, scratch=place.scratch)
+    return text[: part.train_bytes], text[part.train_bytes :]
 
 
 def tokens_of(
@@ -134,71 +178,25 @@ def tokens_of(
     return found
 
 
-def model_config(spec: training_pb2.TrainSpec, *, vocabulary_size: int) -> ModelConfig:
-    shape = spec.architecture
-    return ModelConfig(
-        layers=shape.layers,
-        width=shape.width,
-        heads=shape.heads,
-        key_value_heads=shape.key_value_heads,
-        feed_forward_width=shape.feed_forward_width,
-        context_length=shape.context_length,
-        tied_head=shape.tied_head,
-        rotary_base=shape.rotary_base,
-        vocabulary_size=vocabulary_size,
-    )
-
-
-def new_model(spec: training_pb2.TrainSpec, tokenizer: Tokenizer) -> Decoder:
-    rng.seed_all(spec.seed)
-    model = Decoder(model_config(spec, vocabulary_size=tokenizer.vocabulary_size))
-    model.initialize(spec.seed)
-    return model
-
-
-def make_optimizer(model: Decoder, spec: training_pb2.OptimizationSpec) -> torch.optim.Optimizer:
-    return adamw(
-        model,
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        beta1=spec.beta1,
-        beta2=spec.beta2,
-        epsilon=spec.epsilon,
-    )
-
-
-def new_state(assignment: workers_pb2.Assignment, device: torch.device) -> TrainingState:
-    spec = assignment.train
-    return TrainingState(
-        seed=spec.seed,
-        lineage=assignment.lineage,
-        precision=PRECISIONS.get(spec.precision) or precision.choose_precision(device),
-        batch_size=spec.optimization.batch_size,
-        micro_batch_size=spec.optimization.micro_batch_size or spec.optimization.batch_size,
-        threads=torch.get_num_threads(),
-        dataset_sha256=assignment.dataset.sha256,
-        versions=versions(),
-    )
-
-
 def versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("numpy", "safetensors", "tokenizers", "tutelage-server")}
     return packages | {"python": platform.python_version(), "torch": torch.__version__}
 
 
-def first_words(*texts: Bytes) -> str:
-    """The first words of the first text that has any."""
-    for text in texts:
-        beginning = text[: 8 * PROMPT_CHARACTERS_MAX].tobytes().decode(errors="ignore")
-        if words := PROMPT.match(beginning):
-            return words[1][:PROMPT_CHARACTERS_MAX]
-    return ""
+def beginning_of(text: Bytes) -> str:
+    return text[: 8 * PROMPT_CHARACTERS_MAX].tobytes().decode(errors="ignore").strip()
+
+
+def first_words(opening: str) -> str:
+    words = PROMPT.match(opening)
+    return words[1][:PROMPT_CHARACTERS_MAX] if words else ""
 
 
 def describe(run: Run) -> Generator[Told, None, None]:
     """The notes that a run begins with."""
     state, config = run.state, run.model.config
     query = torch.empty(0, config.context_length, config.heads, config.head_width, device=run.device)
+    moving = sum(weight.numel() for weight in run.model.parameters() if weight.requires_grad)
     details = versions() | {
         "device": str(run.device),
         "processor": torch.backends.cpu.get_cpu_capability(),
@@ -206,23 +204,11 @@ def describe(run: Run) -> Generator[Told, None, None]:
         "precision": state.precision,
         "attention": "plain" if plain_is_faster(query, keys=config.context_length) else "fused",
         "parameters": config.parameters,
+        "moving_parameters": moving,
         "vocabulary_size": config.vocabulary_size,
-        "training_tokens": len(run.windows.tokens),
-        "validation_tokens": len(run.validation_tokens),
+        "training_tokens": run.training.tokens,
+        "validation_tokens": run.validation.tokens,
     }
-    yield info("environment", f"Trains {config.parameters:,} weights in {state.precision} on {run.device}.", details)
-    asked = run.spec.tokenizer.vocabulary_size
-    if config.vocabulary_size < asked:
-        message = f"The text yields {config.vocabulary_size} tokens, not the {asked} asked for."
-        yield warning("small_vocabulary", message, {"vocabulary_size": config.vocabulary_size, "asked": asked})
-    if len(run.validation_tokens) < 2:
+    yield info("environment", f"Trains {moving:,} weights in {state.precision} on {run.device}.", details)
+    if run.validation.count == 0:
         yield warning("no_validation", "The validation part is too short: nothing is evaluated.", {})
-
-
-def resumed(checkpoint: Checkpoint) -> Told:
-    state = checkpoint.state
-    details = {"step": state.step, "samples": state.samples, "precision": state.precision, "threads": state.threads}
-    if state.threads == torch.get_num_threads():
-        return info("resumed", f"Goes on from the checkpoint after step {state.step}.", details)
-    message = f"Goes on after step {state.step} with {torch.get_num_threads()} threads instead of {state.threads}: "
-    return warning("resumed", message + "results may differ in the last bits.", details)

@@ -3,21 +3,25 @@
 import pathlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
+from typing import Any
 
 import safetensors
-import torch
 
 from artifacts import ArtifactError, NotStored, open_store
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
+from trainer_worker.trainer.engine.memory import is_out_of_memory
 from trainer_worker.trainer.failures import TrainingFailed
 from trainer_worker.trainer.pipe import SupervisorGone, Writer
-from trainer_worker.trainer.recipes.pretrain import pretrain
 from trainer_worker.trainer.telling import Told, message_of
+from trainer_worker.trainer.writing import StoringProcess
 from tutelage.v1 import jobs_pb2
 from tutelage_internal.v1 import pipe_pb2
 
 EXIT_INTERRUPTED = 1
+
+Recipe = Generator[Told, None, "pipe_pb2.Ending.ValueType"]
 
 
 def work(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool]) -> int:
@@ -41,12 +45,7 @@ def work(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool]) -
 
 
 def run_recipe(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool]) -> "pipe_pb2.Ending.ValueType":
-    recipe = pretrain(
-        launch.assignment,
-        store=open_store(launch.artifacts_url),
-        scratch=pathlib.Path(launch.scratch_dir),
-        stop=stop,
-    )
+    recipe = recipe_of(launch, stop=stop)
     ending = pipe_pb2.ENDING_UNSPECIFIED
 
     def ended() -> Iterator[Told]:
@@ -56,6 +55,28 @@ def run_recipe(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bo
     for told in ended():
         writer.write(message_of(told))
     return ending
+
+
+def recipe_of(launch: pipe_pb2.Launch, *, stop: Callable[[], bool]) -> Recipe:
+    """The recipe for the kind of work, which is loaded only now: none needs what another one brings."""
+    assignment, kind = launch.assignment, launch.assignment.WhichOneof("spec")
+    common: dict[str, Any] = {
+        "store": open_store(launch.artifacts_url),
+        "scratch": pathlib.Path(launch.scratch_dir),
+        "stop": stop,
+    }
+    match kind:
+        case "train" | "fine_tune":
+            common["storing"] = StoringProcess(launch.artifacts_url)
+            name = "pretrain" if kind == "train" else "fine_tune"
+        case "import_model" | "export_model":
+            name = kind
+        case "verification":
+            name = "verify"
+        case _:
+            raise TrainingFailed(jobs_pb2.FAILURE_REASON_TRAINER_ERROR, "this version does not know such work")
+    recipe: Callable[..., Recipe] = getattr(import_module(f"trainer_worker.trainer.recipes.{name}"), name)
+    return recipe(assignment, **common)
 
 
 def goodbye_for(error: Exception) -> pipe_pb2.Goodbye | None:
@@ -99,10 +120,3 @@ def trainer_error(error: Exception) -> jobs_pb2.JobFailure:
 
 def failure(reason: "jobs_pb2.FailureReason.ValueType", message: object, *, help: str) -> jobs_pb2.JobFailure:
     return jobs_pb2.JobFailure(reason=reason, message=str(message)[:2000], help=help)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """The CPU allocator has no error class of its own."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

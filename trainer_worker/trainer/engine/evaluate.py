@@ -10,40 +10,61 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from trainer_worker.trainer.engine.batch import IGNORED, Batch
+from trainer_worker.trainer.engine.loss import token_losses
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.precision import autocast
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Loss in nats per token, and in bits per byte of text, which does not depend on the tokenizer."""
+    """Loss in nats per supervised token, and in bits per byte of their text, which does not depend on the tokenizer."""
 
     loss: float
     bits_per_byte: float
 
 
-def next_token_loss(logits_BTV: Tensor, targets_BT: Tensor, *, reduction: str = "mean") -> Tensor:
-    """Cross-entropy of the true next tokens, in nats, computed in float32 whatever the logits are.
-
-    Shapes: logits (B, T, V); targets (B, T) int64. Returns a scalar: the mean over positions, or with `sum` their sum.
-    """
-    return functional.cross_entropy(logits_BTV.float().flatten(0, 1), targets_BT.flatten(), reduction=reduction)
-
-
 def evaluate(
-    model: Decoder, batches: Iterable[Tensor], *, token_bytes_V: np.ndarray, precision: str
+    model: Decoder, batches: Iterable[Batch], *, token_bytes_V: np.ndarray, precision: str
 ) -> Iterator[Evaluation | None]:
-    """Yields nothing yet after each batch, a sign of life, and at last the evaluation; None if there was no batch."""
-    device = model.embedding.weight.device
+    """Yields nothing yet after each batch, a sign of life, and at last the evaluation; None if there was no batch.
+
+    The model predicts as it does when it is used, without dropout, and is then as it was.
+    """
+    training = model.training
+    model.eval()
     nats, tokens, size_bytes = 0.0, 0, 0
-    for window_BT in batches:
-        inputs_BT, targets_BT = window_BT[:, :-1].to(device), window_BT[:, 1:].to(device)
-        with torch.inference_mode(), autocast(precision, device=device):
-            nats += next_token_loss(model(inputs_BT), targets_BT, reduction="sum").item()
-        tokens += targets_BT.numel()
-        size_bytes += int(token_bytes_V[window_BT[:, 1:].numpy()].sum())
+    for batch in batches:
+        nats += nats_of(model, batch, precision=precision)
+        tokens += batch.supervised
+        size_bytes += bytes_of(batch, token_bytes_V)
         yield None
+    model.train(training)
     if tokens and size_bytes:
         yield Evaluation(loss=nats / tokens, bits_per_byte=nats / math.log(2) / size_bytes)
+
+
+def nats_of(model: Decoder, batch: Batch, *, precision: str) -> float:
+    """The losses of all targets of a batch together."""
+    device = model.embedding.weight.device
+    moved = batch.to(device)
+    with torch.inference_mode(), autocast(precision, device=device):
+        losses_X: Tensor = token_losses(
+            hidden_of(model, moved).flatten(0, 1),
+            model.output_weight,
+            moved.targets_BT.flatten(),
+            soft_cap=getattr(model.config, "logit_soft_cap", None),
+        )
+    return losses_X.sum(dtype=torch.float64).item()
+
+
+def hidden_of(model: Decoder, batch: Batch) -> Tensor:
+    sight = {"positions_BT": batch.positions_BT, "documents_BT": batch.documents_BT}
+    return model.hidden(batch.tokens_BT, **{key: value for key, value in sight.items() if value is not None})
+
+
+def bytes_of(batch: Batch, token_bytes_V: np.ndarray) -> int:
+    """How long the text of all targets is."""
+    targets_BT = batch.targets_BT.cpu().numpy()
+    return int(token_bytes_V[targets_BT[targets_BT != IGNORED]].sum())

@@ -1,4 +1,4 @@
-"""Named places where a test can kill or freeze the trainer.
+"""Named places where a test can kill or freeze the trainer, or the process that stores its checkpoints.
 
 `TUTELAGE_FAULTPOINT=name[:nth[:signal]]` sends the signal (KILL by default, STOP freezes) to the process itself when
 the place is reached for the nth time (default: the first). Unset, as always outside of tests, a place costs one
@@ -6,11 +6,18 @@ look-up. Places:
 
     step_done                 after each step, before anything is told about it
     checkpoint_begins         nothing is written yet
-    checkpoint_model          the weights are in the temporary folder
+    checkpoint_model          the weights are in the snapshot
     checkpoint_optimizer      the optimizer state as well
-    checkpoint_filled         all files as well, but neither manifest nor final name
-    checkpoint_stored         the file set is complete, but nobody has been told
+    checkpoint_filled         all files as well: the snapshot is whole
+    checkpoint_handed         the snapshot is handed over to be stored
     checkpoint_told           the supervisor has been told
+
+and in the process that stores checkpoints:
+
+    writer_begins             nothing is written yet
+    writer_filled             all files are in the store's staging, but neither manifest nor final name
+    writer_stored             the file set is complete, but nobody has been told
+    writer_told               the trainer has been told
 """
 
 import os

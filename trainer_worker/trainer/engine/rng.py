@@ -48,3 +48,19 @@ def encoded(data: bytes) -> str:
 
 def decoded(text: str) -> torch.Tensor:
     return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+
+
+Generators = tuple[torch.Tensor, list[torch.Tensor]]
+
+
+def generators() -> Generators:
+    """The state of those generators that a forward pass draws from."""
+    return torch.get_rng_state(), cuda_states()
+
+
+def put_back(states: Generators) -> None:
+    """Makes the next pass draw what the last one drew."""
+    host, devices = states
+    torch.set_rng_state(host)
+    if devices:
+        torch.cuda.set_rng_state_all(devices)

@@ -1,0 +1,84 @@
+"""What held-out loss says while training goes on: which weights are the best, when to stop, and when to warn."""
+
+from collections.abc import Iterator
+
+from trainer_worker.trainer.engine.evaluate import Evaluation
+from trainer_worker.trainer.run import Run
+from trainer_worker.trainer.telling import Told, info, warning
+from trainer_worker.trainer.weights import moving_weights
+
+TURNED_UP_AFTER = 2  # evaluations above the best in a row; one may be chance
+
+
+def take_note(run: Run, evaluation: Evaluation) -> Iterator[Told]:
+    """Takes an evaluation into account, and says in words what it means."""
+    state = run.state
+    training_loss = state.interval_loss / state.interval_steps if state.interval_steps else None
+    state.interval_loss, state.interval_steps = 0.0, 0
+    state.validation_loss, state.validation_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
+    if state.best_loss is None or evaluation.loss < state.best_loss:
+        state.best_loss, state.best_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
+        state.best_step, state.best_training_loss = state.step, training_loss
+        keep_best(run)
+    count_in_vain(run, evaluation.loss)
+    yield from warn(run, training_loss)
+    yield from stop_early(run)
+
+
+def publishes_best(run: Run) -> bool:
+    """Best weights are published if that is asked for, and with early stopping unless that is refused."""
+    checkpoints = run.spec.checkpoints
+    if checkpoints.HasField("publish_best"):
+        return checkpoints.publish_best
+    return run.spec.regularization.early_stopping.patience > 0
+
+
+def keep_best(run: Run) -> None:
+    """Copies what moves, in the memory of the host."""
+    if publishes_best(run):
+        run.best = {name: weight.detach().to("cpu", copy=True) for name, weight in moving_weights(run).items()}
+
+
+def count_in_vain(run: Run, loss: float) -> None:
+    """An evaluation is in vain if it is not better by `min_delta` than the last one that was not."""
+    state, rule = run.state, run.spec.regularization.early_stopping
+    if state.patience_loss is None or loss < state.patience_loss - rule.min_delta:
+        state.patience_loss, state.evaluations_in_vain = loss, 0
+    else:
+        state.evaluations_in_vain += 1
+
+
+def stop_early(run: Run) -> Iterator[Told]:
+    """Lets the next step be the last one, once patience is at its end: this step may have a checkpoint already, and the
+    complete one needs a step of its own."""
+    state, patience = run.state, run.spec.regularization.early_stopping.patience
+    if not patience or state.evaluations_in_vain < patience or state.step + 1 >= run.spec.steps or state.last_step:
+        return
+    state.last_step = state.step + 1
+    if run.told_before:
+        return
+    message = (
+        f"Training ends with step {state.last_step}: {patience} evaluations in a row were no better. "
+        f"The lowest held-out loss was {state.best_loss:.4f} after step {state.best_step}."
+    )
+    details = {"step": state.step, "best_step": state.best_step, "best_loss": state.best_loss}
+    yield info("stopped_early", message, details)
+
+
+def warn(run: Run, training_loss: float | None) -> Iterator[Told]:
+    """Says once that held-out loss goes up while training loss goes down."""
+    state = run.state
+    best = state.best_training_loss
+    turned = state.evaluations_in_vain >= TURNED_UP_AFTER and (state.validation_loss or 0.0) > (state.best_loss or 0.0)
+    if state.overfitting_told or not turned or training_loss is None or best is None or training_loss >= best:
+        return
+    state.overfitting_told = True
+    if run.told_before:
+        return
+    message = (
+        f"The model begins to learn its data by heart: since step {state.best_step} the held-out loss went up from "
+        f"{state.best_loss:.4f} to {state.validation_loss:.4f} nats per token, while the training loss went down from "
+        f"{best:.4f} to {training_loss:.4f}. More data, fewer steps, dropout, weight decay or early stopping help."
+    )
+    details = {"step": state.step, "best_step": state.best_step, "training_loss": training_loss}
+    yield warning("overfitting", message, details | {"validation_loss": state.validation_loss})

@@ -1,0 +1,104 @@
+"""All that the steps of one attempt work on."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from artifacts import FileSet, Store
+from trainer_worker.trainer.engine.batch import Batch
+from trainer_worker.trainer.engine.checkpoint import TrainingState, is_finite
+from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.optimizers import Optimizers
+from trainer_worker.trainer.engine.precision import LossScaler
+from trainer_worker.trainer.engine.samples import Samples
+from trainer_worker.trainer.engine.tokenizers import Tokenizer
+from trainer_worker.trainer.writing import Storing
+from tutelage.v1 import training_pb2
+from tutelage_internal.v1 import workers_pb2
+
+# The fields that steps read have the same names in both.
+Spec = training_pb2.TrainSpec | training_pb2.FineTuneSpec
+
+
+@dataclasses.dataclass
+class Waiting:
+    """A snapshot on its way into the store."""
+
+    step: int
+    lineage: int
+    prefix: str
+    folder: pathlib.Path
+    complete: bool
+    validation_loss: float | None
+    validation_bits_per_byte: float | None
+
+
+@dataclasses.dataclass
+class Kept:
+    """Checkpoints of a run: the newest that is stored, the one that is being stored, and the next."""
+
+    storing: Storing
+    newest: FileSet | None = None
+    newest_step: int = 0
+    in_flight: Waiting | None = None
+    next: Waiting | None = None
+    stall_s: float = 0.0
+
+
+@dataclasses.dataclass
+class Run:
+    """What one attempt works on. `best` holds what moved, as it was at the lowest held-out loss."""
+
+    spec: Spec
+    model: Decoder
+    optimizer: Optimizers
+    scaler: LossScaler
+    tokenizer: Tokenizer
+    training: Samples
+    validation: Samples
+    bytes_of_token: np.ndarray
+    prompt: str
+    state: TrainingState
+    device: torch.device
+    store: Store
+    kept: Kept
+    checkpoint_prefix: str
+    recorded_step: int
+    resumed: bool
+    adapted: bool = False
+    best: dict[str, Tensor] | None = None
+    scratch: pathlib.Path = pathlib.Path()
+
+    @property
+    def soft_cap(self) -> float | None:
+        return getattr(self.model.config, "logit_soft_cap", None)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The hidden state at every position, from which the next token follows. Shape (B, T, D)."""
+        sight = {"positions_BT": batch.positions_BT, "documents_BT": batch.documents_BT}
+        return self.model.hidden(batch.tokens_BT, **{key: value for key, value in sight.items() if value is not None})
+
+    def weights_are_finite(self) -> bool:
+        return is_finite(self.model)
+
+    @property
+    def told_before(self) -> bool:
+        """Whether what this step tells is recorded already."""
+        return self.state.step <= self.recorded_step
+
+    @property
+    def over(self) -> bool:
+        """Whether this was the last step."""
+        return self.state.step >= (self.state.last_step or self.spec.steps)
+
+
+def spec_of(assignment: workers_pb2.Assignment) -> Spec:
+    """What is trained, or verified, in words that both kinds of training share."""
+    kind = assignment.WhichOneof("spec")
+    if kind == "verification":
+        inner = assignment.verification
+        return inner.fine_tune if inner.WhichOneof("spec") == "fine_tune" else inner.train
+    return assignment.fine_tune if kind == "fine_tune" else assignment.train
