@@ -60,7 +60,10 @@ def transformers_twin(model: Decoder) -> transformers.LlamaForCausalLM:
 def llama_weights(model: Decoder) -> dict[str, Tensor]:
     config, weights = model.config, model.state_dict()
     query, key = config.heads * config.head_width, config.key_value_heads * config.head_width
-    renamed = {"model.embed_tokens.weight": weights["embedding.weight"], "model.norm.weight": weights["final_norm.weight"]}
+    renamed = {
+        "model.embed_tokens.weight": weights["embedding.weight"],
+        "model.norm.weight": weights["final_norm.weight"],
+    }
     if not config.tied_head:
         renamed["lm_head.weight"] = weights["head.weight"]
     for layer in range(config.layers):

@@ -139,13 +139,20 @@ class AdaptedLinear(nn.Linear):
         self.adapters = nn.ModuleDict()
         self.register_buffer("cast_weight", None, persistent=False)
 
-    def draw(self, generator: torch.Generator) -> None:
-        """New matrices: A uniform as that of a linear layer, B zero."""
-        bound, rank, weight = self.in_features**-0.5, self.settings.rank, self.weight
+    def make_room(self) -> None:
+        """Matrices that add nothing: all zero."""
         for part in self.parts:
-            a_RD = torch.empty(rank, self.in_features).uniform_(-bound, bound, generator=generator).to(weight)
-            b_OR = weight.new_zeros(part.last_row - part.first_row, rank)
+            a_RD = self.weight.new_zeros(self.settings.rank, self.in_features)
+            b_OR = self.weight.new_zeros(part.last_row - part.first_row, self.settings.rank)
             self.adapters[part.target] = LowRank(a_RD, b_OR)
+
+    def draw(self, generator: torch.Generator) -> None:
+        """New matrices: A uniform as the weight of a linear layer, B zero."""
+        self.make_room()
+        bound = self.in_features**-0.5
+        for part in self.parts:
+            a_RD = self.beside(part).a
+            a_RD.data.copy_(torch.empty(a_RD.shape).uniform_(-bound, bound, generator=generator))
 
     def hold_cast(self, dtype: torch.dtype) -> None:
         """Keeps a copy of the weight in the dtype of autocast, which would make one at each step otherwise."""
