@@ -209,6 +209,11 @@ class Checkpoint:
     validation_loss: float | None = None
     validation_bits_per_byte: float | None = None
 
+    @property
+    def usable(self) -> bool:
+        """Whether its files are there and right, as far as anybody knows."""
+        return self.state in (CheckpointState.COMMITTED, CheckpointState.VERIFIED)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordedStep:

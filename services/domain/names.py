@@ -41,8 +41,10 @@ class Pattern:
 
 PROJECT = Pattern("projects/{project}")
 JOB = Pattern("projects/{project}/jobs/{job}")
+CHECKPOINT = Pattern("projects/{project}/jobs/{job}/checkpoints/{step}")
 DATASET = Pattern("projects/{project}/datasets/{dataset}")
 UPLOAD = Pattern("projects/{project}/uploads/{upload}")
+CHECKPOINT = Pattern("projects/{project}/jobs/{job}/checkpoints/{step}")
 MODEL = Pattern("projects/{project}/models/{model}")
 MODEL_VERSION = Pattern("projects/{project}/models/{model}/versions/{version}")
 API_KEY = Pattern("projects/{project}/apiKeys/{key}")

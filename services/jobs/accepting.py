@@ -114,6 +114,7 @@ def accept(
             return find_own_job(uow, caller=caller, name=earlier)
         _check_room(uow, caller=caller)
         _hold(uow, datasets, caller=caller)
+        _hold_base(uow, job)
         _check_base(uow, job)
         job = dataclasses.replace(job, create_time=now, update_time=now)
         uow.jobs.add(job)
@@ -160,3 +161,12 @@ def _check_base(uow: UnitOfWork, job: Job) -> None:
             f"{job.base.name} was removed just now; begin with a newer checkpoint or a model version"
         )
         raise WrongState.of(message, state=begin.state.value)
+
+
+def _hold_base(uow: UnitOfWork, job: Job) -> None:
+    """Hold the checkpoint that the job begins with, whose files may be collected until the job names them."""
+    base = job.base
+    found = uow.checkpoints.find_at(base.artifact_prefix) if base else None
+    held = uow.checkpoints.lock([found.uid]) if found else ()
+    if base is not None and not any(each.usable for each in held):
+        raise NotFound.of(base.name)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from services.domain.filters import Filter
-from services.domain.job_events import Happening, JobEvent, MetricLogged
+from services.domain.job_events import Happening, JobEvent, MetricLogged, Note
 from services.domain.job_states import Desire, JobState
 from services.domain.jobs import Attempt, Checkpoint, CheckpointState, Job
 from services.domain.metrics import MetricSeries
@@ -115,6 +115,10 @@ class Events(Protocol):
 
     def read_without_metrics(self, job_uid: str, *, after: int, count_max: int) -> Sequence[JobEvent]: ...
 
+    def latest_note(self, job_uid: str, *, kind: str) -> Note | None:
+        """Return the newest note of a kind."""
+        ...
+
     def last_seqs(self, job_uids: Iterable[str]) -> Mapping[str, int]:
         """Return the last cursor of each job: what the tailer asks."""
         ...
@@ -137,6 +141,10 @@ class Metrics(Protocol):
         """Return the line of steps to which a step belongs, None for a step that is not recorded."""
         ...
 
+    def count_recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> int:
+        """Return how many of these steps are recorded in a line of steps."""
+        ...
+
     def recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> Sequence[MetricLogged]:
         """Return the metrics of the steps after one up to the last that were recorded in a line of steps, in order."""
         ...
@@ -155,11 +163,13 @@ class Checkpoints(Protocol):
         """Return the checkpoint with these files, in whatever state."""
         ...
 
-    def newest_usable(self, job_uid: str, *, at_or_before: int | None = None) -> Checkpoint | None:
-        """Return the newest checkpoint to go on from, at or before a step if one is named."""
+    def newest_usable(self, job_uid: str) -> Checkpoint | None: ...
+
+    def usable(self, job_uid: str) -> Sequence[Checkpoint]:
+        """Return all checkpoints that a run may go on from, newest first."""
         ...
 
-    def oldest_usable(self, job_uid: str) -> Checkpoint | None: ...
+    def lock(self, uids: Sequence[str]) -> Sequence[Checkpoint]: ...
 
     def abandon(self, job_uid: str, *, after: int) -> None:
         """Go on from no checkpoint after this step any more: the run went back."""

@@ -32,14 +32,17 @@ class Checkpoints:
         """Return the checkpoint with these files, in whatever state."""
         return self._first(sa.select(checkpoint).where(checkpoint.c.artifact_prefix == artifact_prefix))
 
-    def newest_usable(self, job_uid: str, *, at_or_before: int | None = None) -> Checkpoint | None:
-        """Return the newest checkpoint to go on from, at or before a step if one is named."""
-        query = _line(job_uid)
-        return self._first(query if at_or_before is None else query.where(checkpoint.c.step <= at_or_before))
+    def newest_usable(self, job_uid: str) -> Checkpoint | None:
+        """Return the checkpoint to go on from."""
+        return self._first(_line(job_uid))
 
-    def oldest_usable(self, job_uid: str) -> Checkpoint | None:
-        """Return the oldest checkpoint that is left."""
-        return self._first(_line(job_uid).order_by(None).order_by(checkpoint.c.step, checkpoint.c.lineage.desc()))
+    def usable(self, job_uid: str) -> Sequence[Checkpoint]:
+        """Return all checkpoints that a run may go on from, newest first."""
+        return self._all(_line(job_uid))
+
+    def lock(self, uids: Sequence[str]) -> Sequence[Checkpoint]:
+        """Return these checkpoints, and hold their rows."""
+        return self._all(sa.select(checkpoint).where(checkpoint.c.uid.in_(list(uids))).with_for_update())
 
     def abandon(self, job_uid: str, *, after: int) -> None:
         """Go on from no checkpoint after this step any more: the run went back."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.domain.job_events import Happening, JobEvent, MetricLogged
+from services.domain.job_events import Happening, JobEvent, MetricLogged, Note
 from services.domain.jobs import Job
 from services.storage.happenings import event_from_json, event_to_json, kind_of, metric_of, values_to_json
 from services.storage.tables.jobs import event, job, metric
@@ -53,6 +53,13 @@ class Events:
         query = sa.select(event).where(event.c.job_uid == job_uid, event.c.seq > after)
         rows = self._connection.execute(query.order_by(event.c.seq).limit(count_max))
         return [_event(row, event_from_json(row.kind, row.body)) for row in rows]
+
+    def latest_note(self, job_uid: str, *, kind: str) -> Note | None:
+        """Return the newest note of a kind."""
+        of_kind = sa.and_(event.c.job_uid == job_uid, event.c.kind == "note", event.c.body["kind"].as_string() == kind)
+        row = self._connection.execute(sa.select(event).where(of_kind).order_by(event.c.seq.desc()).limit(1)).first()
+        note = event_from_json(row.kind, row.body) if row else None
+        return note if isinstance(note, Note) else None
 
     def last_seqs(self, job_uids: Iterable[str]) -> Mapping[str, int]:
         """Return the last cursor of each job."""

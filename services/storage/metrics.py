@@ -62,9 +62,14 @@ class Metrics:
 
     def recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> Sequence[MetricLogged]:
         """Return the metrics of the steps after one up to the last that were recorded in a line of steps, in order."""
-        steps = sa.and_(metric.c.job_uid == job_uid, metric.c.lineage == lineage)
-        query = sa.select(metric).where(steps, metric.c.step > after, metric.c.step <= last).order_by(metric.c.step)
-        return [metric_of(row) for row in self._connection.execute(query)]
+        steps = _steps(job_uid, lineage=lineage, after=after, last=last)
+        rows = self._connection.execute(sa.select(metric).where(steps).order_by(metric.c.step))
+        return [metric_of(row) for row in rows]
+
+    def count_recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> int:
+        """Return how many of these steps are recorded in a line of steps."""
+        steps = _steps(job_uid, lineage=lineage, after=after, last=last)
+        return self._connection.execute(sa.select(sa.func.count()).select_from(metric).where(steps)).scalar_one()
 
     def _range(self, job_uid: str, *, step_min: int, step_max: int | None) -> tuple[int | None, int | None]:
         query = sa.select(sa.func.min(metric.c.step), sa.func.max(metric.c.step))
@@ -82,6 +87,11 @@ class Metrics:
         later = metric.alias("later")
         same_step = (later.c.job_uid == metric.c.job_uid) & (later.c.step == metric.c.step)
         return ~sa.exists().where(same_step, later.c.lineage > metric.c.lineage)
+
+
+def _steps(job_uid: str, *, lineage: int, after: int, last: int) -> sa.ColumnElement[bool]:
+    line = sa.and_(metric.c.job_uid == job_uid, metric.c.lineage == lineage)
+    return sa.and_(line, metric.c.step > after, metric.c.step <= last)
 
 
 def _series(key: str, points: Sequence[Any]) -> MetricSeries:

@@ -1,0 +1,115 @@
+"""Finding the model that a job begins with: a version, or a checkpoint that serves as one."""
+
+import dataclasses
+
+from services.domain import names
+from services.domain.errors import InvalidField, NotFound, WrongState
+from services.domain.fine_tuning import FineTuneSpec
+from services.domain.jobs import Checkpoint, Job
+from services.domain.models import ModelFiles, ModelVersion
+from services.domain.projects import Caller
+from services.domain.work import ExportModelSpec, PublishedWork, VerifySpec
+from services.jobs.own_job import find_own_job
+from services.ports import UnitOfWork
+
+_LATEST = "latest"
+_NUMBER_MAX = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Base:
+    """What a job begins with: its files, what made them, and the id of the model that they are of.
+
+    `version` is None for a checkpoint, `checkpoint` for a version.
+    """
+
+    files: ModelFiles
+    spec: PublishedWork
+    model_id: str
+    size_bytes: int
+    parameters: int
+    version: ModelVersion | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def find_base(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> Base:
+    """Return what a model, a version of it or a checkpoint names.
+
+    Raises: NotFound, InvalidField for a name of another shape, WrongState for a checkpoint whose files are gone or that
+    belongs to work without weights.
+    """
+    if "/checkpoints/" in name:
+        return _of_checkpoint(uow, caller=caller, name=name, field=field)
+    version = find_version(uow, caller=caller, name=name, field=field)
+    return Base(
+        files=version.files,
+        spec=version.spec,
+        model_id=version.model_id,
+        size_bytes=version.size_bytes,
+        parameters=version.parameters,
+        version=version,
+    )
+
+
+def find_version(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> ModelVersion:
+    """Return the version that a model, the newest of it, or a version names. Raises: NotFound, InvalidField."""
+    if "/versions/" in name:
+        ids = names.ids_in_own_project(name, pattern=names.MODEL_VERSION, own_project=caller.project_id, field=field)
+    else:
+        pattern = names.MODEL
+        ids = (*names.ids_in_own_project(name, pattern=pattern, own_project=caller.project_id, field=field), _LATEST)
+    model_id, number = ids
+    model = uow.models.find(caller.project_id, model_id)
+    if model is None:
+        raise NotFound.of(name, hint=names.did_you_mean(model_id, uow.models.ids(caller.project_id)))
+    if number == _LATEST:
+        return model.latest_version
+    found = uow.models.find_version(caller.project_id, model_id, _number(number, field=field))
+    if found is None:
+        raise NotFound.of(name, hint=f"; the newest version is {model.latest_version.version}")
+    return found
+
+
+def _number(number: str, *, field: str) -> int:
+    if not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= _NUMBER_MAX:
+        raise InvalidField.of(field, f"ends with a version, which is a number from 1 or `latest`, got {number!r}")
+    return int(number)
+
+
+def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> Base:
+    pattern = names.CHECKPOINT
+    job_id, step = names.ids_in_own_project(name, pattern=pattern, own_project=caller.project_id, field=field)
+    job = find_own_job(uow, caller=caller, name=names.JOB.format(caller.project_id, job_id), field=field)
+    if not step.isascii() or not step.isdecimal() or int(step) > _NUMBER_MAX:
+        raise InvalidField.of(field, f"ends with a step, which is a number from 0, got {step!r}")
+    checkpoint = uow.checkpoints.find(job.uid, step=int(step))
+    if checkpoint is None:
+        newest = uow.checkpoints.newest_usable(job.uid)
+        hint = (
+            f"; the newest checkpoint is that of step {newest.step}" if newest else "; the job has no checkpoint left"
+        )
+        raise NotFound.of(name, hint=hint)
+    if isinstance(job.spec, ExportModelSpec | VerifySpec):
+        raise WrongState.of(f"{job.name} has made no model that one could go on from", state=job.state.value)
+    return Base(
+        files=checkpoint_files(job, checkpoint),
+        spec=job.spec,
+        model_id=job.spec.model,
+        size_bytes=checkpoint.size_bytes,
+        parameters=checkpoint.parameters or job.spec.parameters,
+        checkpoint=checkpoint,
+    )
+
+
+def checkpoint_files(job: Job, checkpoint: Checkpoint) -> ModelFiles:
+    """Return the files of a checkpoint; one of a run with adapters holds nothing else, and needs what that began with.
+
+    The complete checkpoint of such a run is a model like any other: the adapters are merged into it.
+    """
+    adapters = isinstance(job.spec, FineTuneSpec) and job.spec.lora is not None and not checkpoint.complete
+    return ModelFiles(
+        name=names.CHECKPOINT.format(job.project_id, job.id, str(checkpoint.step)),
+        artifact_prefix=checkpoint.artifact_prefix,
+        manifest_sha256=checkpoint.manifest_sha256,
+        base=job.base if adapters else None,
+    )
