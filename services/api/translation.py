@@ -122,10 +122,10 @@ def _field_reader(field: FieldDescriptor, hint: Any) -> Callable[[Message], Any]
         item = _value_reader(field, (typing.get_args(target) or (Any,))[0])
         return lambda message: tuple(item(value) for value in getattr(message, name))
     read = _value_reader(field, target)
-    if field.has_presence:
-        return lambda message: read(getattr(message, name)) if message.HasField(name) else unset
     if field.enum_type is not None:
         return lambda message: read(getattr(message, name)) if getattr(message, name) else unset
+    if field.has_presence:
+        return lambda message: read(getattr(message, name)) if message.HasField(name) else unset
     return lambda message: read(getattr(message, name))
 
 

@@ -42,21 +42,25 @@ class LoraSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """What is known of the weights that tuning begins with. `parameters` is exact where `architecture` is not: other
-    families have norms and biases of their own.
+    """What is known of the weights that tuning begins with.
+
+    `parameters` is exact where `architecture` is not: other families have norms and biases of their own. `head_width`
+    is set where it is not a share of the width.
     """
 
     architecture: Architecture
     vocabulary_size: int
     parameters: int
+    head_width: int | None = None
 
     def adapter_parameters(self, lora: LoraSpec) -> int:
         """Return the number of weights of the adapters: two matrices a target and layer."""
         shape = self.architecture
-        narrow, wide = shape.key_value_width, shape.feed_forward_width
-        outer = {"query": shape.width, "key": narrow, "value": narrow, "out": shape.width}
-        outer |= {"gate": wide, "up": wide, "down": wide}
-        return lora.rank * shape.layers * sum(shape.width + outer[target] for target in lora.targets)
+        head_width = self.head_width or shape.width // shape.heads
+        queries, keys = shape.heads * head_width, shape.key_value_heads * head_width
+        other = {"query": queries, "key": keys, "value": keys, "out": queries}
+        other |= dict.fromkeys(("gate", "up", "down"), shape.feed_forward_width)
+        return lora.rank * shape.layers * sum(shape.width + other.get(target, 0) for target in lora.targets)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

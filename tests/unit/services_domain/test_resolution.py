@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.domain.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState
+from services.domain.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState, RowKind, RowStatistics
 from services.domain.errors import InvalidField
 from services.domain.inputs import Inputs
 from services.domain.presets import PRESETS, feed_forward_width_for
@@ -47,6 +47,19 @@ def dataset(*, train_bytes: int = 1_000_000, validation_bytes: int = 50_000) -> 
         creator="c",
         filename="f",
     )
+
+
+def rows(kind: RowKind = RowKind.MESSAGES, **values: Any) -> Dataset:
+    statistics = RowStatistics(
+        kind=kind,
+        duplicate_rows=0,
+        duplicate_examples=(),
+        bytes_min=10,
+        bytes_median=20,
+        bytes_p95=30,
+        bytes_max=40,
+    )
+    return dataclasses.replace(dataset(), format=DatasetFormat.JSONL, row_statistics=statistics, **values)
 
 
 def inputs(of: Dataset | None = None, **values: Any) -> Inputs:
