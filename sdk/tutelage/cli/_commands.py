@@ -68,6 +68,7 @@ def explain(error: Exception) -> int | None:
     if isinstance(error, click.ClickException | click.exceptions.Exit | click.Abort | BrokenPipeError):
         return None
     from tutelage._errors import TutelageError
+    from tutelage.cli._bad_rows import print_bad_rows
     from tutelage.cli._output import clean
 
     if isinstance(error, UnicodeEncodeError) and not is_utf8(error.object):
@@ -75,7 +76,8 @@ def explain(error: Exception) -> int | None:
         return WRONG_USE
     if not isinstance(error, TutelageError | OSError):
         return None
-    click.echo(f"error: {clean(str(error))}", err=True)
+    if not isinstance(error, TutelageError) or not print_bad_rows(error):
+        click.echo(f"error: {clean(str(error))}", err=True)
     return exit_code(error)
 
 

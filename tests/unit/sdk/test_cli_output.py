@@ -40,6 +40,10 @@ SINGLES = {
     "models get plays-tiny/versions/1": "projects/p/models/plays-tiny/versions/1",
     "keys revoke 4k2j8x0q7d1c": "projects/-/apiKeys/4k2j8x0q7d1c",
     "train --dataset plays": f"projects/p/jobs/{JOB}",
+    "fine-tune --base plays-tiny --dataset plays --lora": "projects/p/jobs/tuned",
+    "models import --dataset plays --name other": "projects/p/jobs/importing",
+    "models export plays-tiny": "projects/p/jobs/exporting",
+    f"jobs verify {JOB} --no-watch": "projects/p/jobs/verifying",
 }
 OTHERS = (
     "audit",
@@ -51,6 +55,10 @@ OTHERS = (
     "sample plays-tiny --prompt x --samples 2",
     "sample plays-tiny --prompt x --logprobs 1",
     "train --dataset plays --dry-run",
+    "fine-tune --base plays-tiny --dataset plays --dry-run",
+    f"jobs inspect {JOB}",
+    f"jobs receipt {JOB}",
+    f"jobs files {JOB}",
     "doctor",
 )
 
@@ -61,6 +69,7 @@ def furnished(service: ServiceDouble, monkeypatch: pytest.MonkeyPatch) -> Servic
     monkeypatch.setenv("TUTELAGE_ADDRESS", service.address)
     monkeypatch.setenv("TUTELAGE_API_KEY", KEY)
     add_job(service)
+    service.files = {"model.safetensors": b"weights"}
     with tutelage.Client() as client:
         client.datasets.upload(b"to be\nor not\n", name="plays")
     service.calls.clear()
