@@ -13,12 +13,14 @@ from services.api.streams import Stream
 from services.api.tailer import Encoded, Follower, ReadEvents, ReadHeads, Tailer
 from services.api.translation import from_message, to_message
 from services.domain.errors import InvalidField
+from services.domain.fine_tuning import FineTuneDraft
 from services.domain.job_states import FINAL
 from services.domain.jobs import Job
 from services.domain.projects import Caller
 from services.domain.training import TrainDraft
 from services.jobs.cancel_job import cancel_job
 from services.jobs.explain_job import explain_job
+from services.jobs.fine_tune import fine_tune
 from services.jobs.get_job import get_job
 from services.jobs.list_checkpoints import list_checkpoints
 from services.jobs.list_job_events import list_job_events
@@ -48,6 +50,21 @@ class Jobs:
             caller=caller,
             parent=request.parent,
             draft=from_message(request.spec, TrainDraft),
+            job_id=request.job_id,
+            labels=dict(request.labels),
+            request=request_key(request),
+            validate_only=request.validate_only,
+        )
+        return job_message(job)
+
+    def fine_tune(self, caller: Caller, request: pb.FineTuneRequest) -> pb.Job:
+        if not request.HasField("spec"):
+            raise InvalidField.of("spec", "is required")
+        job = fine_tune(
+            self._house,
+            caller=caller,
+            parent=request.parent,
+            draft=from_message(request.spec, FineTuneDraft),
             job_id=request.job_id,
             labels=dict(request.labels),
             request=request_key(request),
