@@ -1,45 +1,26 @@
-"""Gradients are measured, clipped and applied as promised."""
+"""Gradients are measured and clipped; what should decay does, and what should not learn stays."""
 
 import pytest
 import torch
 
-from tests.training.runs import same_tensors
-from trainer_worker.trainer.engine.model import Decoder, ModelConfig
-from trainer_worker.trainer.engine.optimizers import (
-    adamw,
-    clip,
-    gradient_norm,
-    optimizer_tensors,
-    restore_optimizer,
+from tests.training.moving import (
+    ADAM,
+    CONFIG,
+    DECAY,
+    MUON,
+    RATE,
+    each_rule,
+    give_gradients,
+    model_of,
+    moved,
+    named,
+    rule_for,
 )
-
-CONFIG = ModelConfig(1, 8, 2, 2, 8, 8, False, 10000.0, 7)
-
-
-def stepped(*, weight_decay: float = 0.0) -> tuple[Decoder, torch.optim.AdamW]:
-    model = Decoder(CONFIG)
-    model.initialize(0)
-    optimizer = adamw(model, learning_rate=0.1, weight_decay=weight_decay, beta1=0.9, beta2=0.95, epsilon=1e-8)
-    for weight in model.parameters():
-        weight.grad = torch.zeros_like(weight)
-    optimizer.step()
-    return model, optimizer
-
-
-def test_matrices_decay_while_norms_and_embeddings_stay() -> None:
-    before = Decoder(CONFIG)
-    before.initialize(0)
-    model, _ = stepped(weight_decay=0.5)
-    moved = {
-        name
-        for (name, old), new in zip(before.named_parameters(), model.parameters(), strict=True)
-        if not torch.equal(old, new)
-    }
-    assert moved == {name for name, weight in model.named_parameters() if weight.dim() == 2} - {"embedding.weight"}
+from trainer_worker.trainer.engine.optimizers import clip, gradient_norm
 
 
 def test_the_norm_is_that_of_all_gradients_together() -> None:
-    model, _ = stepped()
+    model = model_of()
     for weight in model.parameters():
         weight.grad = torch.full_like(weight, 2.0)
     assert gradient_norm(model).item() == pytest.approx(2.0 * CONFIG.parameters**0.5)
@@ -47,27 +28,65 @@ def test_the_norm_is_that_of_all_gradients_together() -> None:
 
 @pytest.mark.parametrize(("clip_norm", "expected"), [(1.0, 1.0), (1e9, None), (0.0, None)])
 def test_only_gradients_above_the_norm_are_scaled_down(clip_norm: float, expected: float | None) -> None:
-    model, _ = stepped()
-    for weight in model.parameters():
-        weight.grad = torch.full_like(weight, 2.0)
+    model = model_of()
+    give_gradients(model, 0)
     before = gradient_norm(model).item()
     clip(model, norm=before, clip_norm=clip_norm)
     assert gradient_norm(model).item() == pytest.approx(expected or before, rel=1e-5)
 
 
-def test_the_state_of_the_optimizer_can_be_put_back() -> None:
-    model, optimizer = stepped()
-    other, fresh = Decoder(CONFIG), None
-    fresh = adamw(other, learning_rate=0.1, weight_decay=0.0, beta1=0.9, beta2=0.95, epsilon=1e-8)
-    assert optimizer_tensors(other, fresh) == {}
-    restore_optimizer(other, fresh, optimizer_tensors(model, optimizer))
-    assert same_tensors(optimizer_tensors(other, fresh), optimizer_tensors(model, optimizer))
+@each_rule
+def test_matrices_decay_while_norms_and_embeddings_stay(rule: int) -> None:
+    before, model = model_of(), model_of()
+    optimizers = rule_for(model, rule)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizers.step()
+    changed = {n for (n, old), (_, new) in zip(named(before), named(model), strict=True) if not torch.equal(old, new)}
+    assert changed == {name for name, weight in named(model) if weight.dim() == 2} - {"embedding.weight"}
+    if rule != ADAM:  # whose decay is scaled like a gradient
+        kept = model.get_parameter("head.weight") / before.get_parameter("head.weight")
+        assert torch.allclose(kept, torch.tensor(1 - RATE * DECAY))
 
 
-def test_a_state_for_other_weights_is_refused() -> None:
-    model, optimizer = stepped()
-    tensors = optimizer_tensors(model, optimizer)
-    with pytest.raises(ValueError, match="not for these weights"):
-        restore_optimizer(model, optimizer, {**tensors, "exp_avg.surprise": torch.zeros(1)})
-    with pytest.raises(ValueError, match="wrong shape"):
-        restore_optimizer(model, optimizer, {**tensors, "exp_avg.embedding.weight": torch.zeros(1)})
+@each_rule
+def test_weights_that_do_not_learn_stay_as_they_are(rule: int) -> None:
+    model = model_of()
+    for name, weight in named(model):
+        weight.requires_grad_(name.endswith("down.weight"))
+    before = {name: weight.detach().clone() for name, weight in named(model)}
+    after = moved(model, rule_for(model, rule), steps=range(2))
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        "blocks.0.feed_forward.down.weight"
+    }
+
+
+def test_a_model_in_which_nothing_learns_is_refused() -> None:
+    with pytest.raises(ValueError, match="no weight is to be trained"):
+        rule_for(model_of().requires_grad_(False))
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown optimizer 77"):
+        rule_for(model_of(), 77)
+
+
+@each_rule
+def test_a_rate_of_zero_moves_nothing_and_a_higher_one_moves_more(rule: int) -> None:
+    start = {name: weight.detach() for name, weight in named(model_of())}
+    lengths = []
+    for rate in (0.0, 0.001, 0.01):
+        model = model_of()
+        optimizers = rule_for(model, rule)
+        optimizers.set_learning_rate(rate)
+        after = moved(model, optimizers, steps=range(1))
+        lengths.append(float(sum((after[name] - start[name]).norm() for name in start)))
+    assert lengths[0] == 0.0 < lengths[1] < lengths[2]
+
+
+def test_no_gradient_is_left_after_freeing_them() -> None:
+    model = model_of()
+    optimizers = rule_for(model, MUON)
+    moved(model, optimizers, steps=range(1))
+    optimizers.zero_grad()
+    assert all(weight.grad is None for weight in model.parameters())

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from trainer_worker.trainer.engine.muon import make_muon
+from trainer_worker.trainer.engine.optimizer_state import blank_state, refuse_strangers
 from tutelage.v1 import training_pb2
 
 SGD_MOMENTUM, RMSPROP_MOMENTUM, MUON_MOMENTUM = 0.9, 0.0, 0.95
 ADAM_BETA2, RMSPROP_BETA2 = 0.95, 0.99
-NAMED_MAX = 5  # tensors named in one refusal
 
 Rule = torch.optim.Optimizer
 Spec = training_pb2.OptimizationSpec
@@ -63,7 +63,8 @@ class Optimizers:
 
     def set_learning_rate(self, rate: float) -> None:
         for rule in self.rules:
-            set_learning_rate(rule, rate)
+            for group in rule.param_groups:
+                group["lr"] = rate
 
     @torch.no_grad()
     def step(self) -> None:
@@ -256,59 +257,6 @@ def given(spec: Spec, field: str, default: float) -> float:
     return getattr(spec, field) if spec.HasField(field) else default
 
 
-@dataclasses.dataclass(frozen=True)
-class Blank:
-    """What a tensor of a state must be like."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
-
-
-def blank_state(rule: Rule, weight: Tensor) -> dict[str, Blank]:
-    """The tensors that a rule keeps for a weight, after its first step."""
-    like = Blank(tuple(weight.shape), weight.dtype, weight.device)
-    on_device = Blank((), torch.float32, weight.device)
-    counter = Blank((), torch.float32, torch.device("cpu"))
-    with_momentum = {"momentum_buffer": like} if rule.defaults.get("momentum") else {}
-    match rule:
-        case torch.optim.Adam():
-            return {"step": on_device, "exp_avg": like, "exp_avg_sq": like}
-        case torch.optim.RMSprop():
-            return {"step": counter, "square_avg": like} | with_momentum
-        case torch.optim.Adafactor() if weight.dim() > 1:
-            row = dataclasses.replace(like, shape=(*weight.shape[:-1], 1))
-            column = dataclasses.replace(like, shape=(*weight.shape[:-2], 1, weight.shape[-1]))
-            return {"step": counter, "row_var": row, "col_var": column}
-        case torch.optim.Adafactor():
-            return {"step": counter, "variance": like}
-        case torch.optim.Muon():
-            return {"momentum_buffer": like}
-    return with_momentum
-
-
-def refuse_strangers(tensors: dict[str, Tensor], expected: dict[str, Blank]) -> None:
-    """Raises: ValueError naming what is missing, unknown, of another shape or dtype, or not finite."""
-    faults = [f"{name} is missing" for name in expected if name not in tensors]
-    for name, tensor in tensors.items():
-        blank = expected.get(name)
-        if blank is None:
-            faults.append(f"{name} is unknown")
-        elif (tuple(tensor.shape), tensor.dtype) != (blank.shape, blank.dtype):
-            found = f"{tuple(tensor.shape)} {tensor.dtype}"
-            faults.append(f"{name} has shape {found}, not {blank.shape} {blank.dtype}")
-        elif not torch.isfinite(tensor).all():
-            faults.append(f"{name} holds a number that is not finite")
-    if faults:
-        more = f"; and {len(faults) - NAMED_MAX} more" if len(faults) > NAMED_MAX else ""
-        raise ValueError("the optimizer state is not for these weights: " + "; ".join(faults[:NAMED_MAX]) + more)
-
-
-def set_learning_rate(optimizer: Rule, learning_rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-
-
 def gradients(model: nn.Module) -> list[Tensor]:
     return [weight.grad for weight in model.parameters() if weight.grad is not None]
 
@@ -322,18 +270,3 @@ def clip(model: nn.Module, *, norm: float, clip_norm: float) -> None:
     """Scales gradients of the given norm down to `clip_norm`; 0 leaves them alone."""
     if clip_norm and norm > clip_norm:
         torch._foreach_mul_(gradients(model), clip_norm / norm)
-
-
-def adamw(
-    model: nn.Module, *, learning_rate: float, weight_decay: float, beta1: float, beta2: float, epsilon: float
-) -> Rule:
-    spec = Spec(learning_rate=learning_rate, weight_decay=weight_decay, beta1=beta1, beta2=beta2, epsilon=epsilon)
-    return make_optimizers(model.named_parameters(), spec).rules[0]
-
-
-def optimizer_tensors(model: nn.Module, optimizer: Rule) -> dict[str, Tensor]:
-    return alone(optimizer, dict(model.named_parameters())).tensors()
-
-
-def restore_optimizer(model: nn.Module, optimizer: Rule, tensors: dict[str, Tensor]) -> None:
-    alone(optimizer, dict(model.named_parameters())).restore(tensors)
