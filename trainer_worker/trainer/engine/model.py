@@ -11,6 +11,7 @@ Tensor names carry their shape:
 """
 
 import dataclasses
+import functools
 import math
 
 import torch
@@ -76,10 +77,10 @@ class Decoder(nn.Module):
     def lay_rotary_tables(self) -> None:
         """Computes what is derived from the config and not stored."""
         config = self.config
-        shape = {"head_width": config.head_width, "context_length": config.context_length}
-        tables = {"rotary": rotary_tables(**shape, base=config.rotary_base, scaling=config.rotary_scaling)}
+        of = functools.partial(rotary_tables, head_width=config.head_width, context_length=config.context_length)
+        tables = {"rotary": of(base=config.rotary_base, scaling=config.rotary_scaling)}
         if config.local_rotary_base is not None:
-            tables["local_rotary"] = rotary_tables(**shape, base=config.local_rotary_base)
+            tables["local_rotary"] = of(base=config.local_rotary_base)
         for name, (cosine_TH, sine_TH) in tables.items():
             self.register_buffer(f"{name}_cosine", cosine_TH, persistent=False)
             self.register_buffer(f"{name}_sine", sine_TH, persistent=False)

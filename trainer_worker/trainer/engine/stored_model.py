@@ -2,12 +2,15 @@
 
 model.safetensors    the weights, float32
 config.json          {"format": 1, "architecture": {…}, "tokenizer": {"kind": …}, "vocabulary_size": …}
-tokenizer.json       of BPE only, in the format of Hugging Face
+tokenizer.json       unless tokens are bytes, in the format of Hugging Face
+
+`vocabulary_size` is that of the tokenizer; the model may have a few rows more, which stand for nothing.
 """
 
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors
@@ -17,9 +20,18 @@ from torch import Tensor
 
 from trainer_worker.trainer.engine.errors import BadCheckpoint
 from trainer_worker.trainer.engine.model import Decoder, ModelConfig
-from trainer_worker.trainer.engine.tokenizers import BytePairTokenizer, ByteTokenizer, Tokenizer
+from trainer_worker.trainer.engine.tensor_checks import faults_of_names, faults_of_tensors, sentence
+from trainer_worker.trainer.engine.tokenizer_files import FileTokenizer
+from trainer_worker.trainer.engine.tokenizers import (
+    BytePairTokenizer,
+    ByteTokenizer,
+    Tokenizer,
+    load_tokenizer_file,
+)
 
 FORMAT = 1
+# Rows of an embedding beyond the tokenizer's tokens: models pad to round numbers, Qwen by up to 399.
+SPARE_ROWS_MAX = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +55,12 @@ def save_config(folder: pathlib.Path, shape: ModelConfig, tokenizer: Tokenizer) 
     """All of a stored model but its weights."""
     config = {
         "format": FORMAT,
-        "architecture": dataclasses.asdict(shape),
-        "tokenizer": {"kind": tokenizer.kind},
+        "architecture": shape.to_values(),
+        "tokenizer": tokenizer.settings(),
         "vocabulary_size": tokenizer.vocabulary_size,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
-    if isinstance(tokenizer, BytePairTokenizer):
+    if isinstance(tokenizer, FileTokenizer):
         tokenizer.save(folder / "tokenizer.json")
 
 
@@ -59,20 +71,45 @@ def load_model(folder: pathlib.Path) -> StoredModel:
     """
     shape, config = read_config(folder)
     tokenizer = load_tokenizer(folder, config)
-    if not config["vocabulary_size"] == tokenizer.vocabulary_size == shape.vocabulary_size:
-        raise BadCheckpoint(f"the tokenizer has {tokenizer.vocabulary_size} tokens, the model {shape.vocabulary_size}")
+    if config["vocabulary_size"] != tokenizer.vocabulary_size:
+        raise BadCheckpoint(f"the tokenizer has {tokenizer.vocabulary_size} tokens, not {config['vocabulary_size']}")
+    require_same_tokens(tokenizer, shape)
     weights = read_tensors(folder / "model.safetensors")
+    check_tensors(weights, shapes_of(shape))
+    return StoredModel(model=decoder_of(shape, weights), tokenizer=tokenizer)
+
+
+def require_same_tokens(tokenizer: Tokenizer, shape: ModelConfig) -> None:
+    """Raises: BadCheckpoint if a model has no row for a token, or too many rows for the tokens that there are."""
+    if not tokenizer.vocabulary_size <= shape.vocabulary_size <= tokenizer.vocabulary_size + SPARE_ROWS_MAX:
+        raise BadCheckpoint(
+            f"the tokenizer has {tokenizer.vocabulary_size} tokens, the model {shape.vocabulary_size}",
+            help="Use the tokenizer that the model was trained with.",
+        )
+
+
+def shapes_of(shape: ModelConfig) -> dict[str, torch.Size]:
+    """The name and shape of every weight, without making one."""
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in Decoder(shape).state_dict().items()}
+
+
+def decoder_of(shape: ModelConfig, weights: Mapping[str, Tensor]) -> Decoder:
+    """A decoder that holds copies of these weights, in float32; nothing is drawn at random for it."""
     with torch.device("meta"):
         model = Decoder(shape)
-    check_tensors(weights, {name: tensor.shape for name, tensor in model.state_dict().items()})
-    model = Decoder(shape)
-    model.load_state_dict(weights)
-    return StoredModel(model=model, tokenizer=tokenizer)
+    # A copy of its own: the tensors may be a view on a file.
+    copies = {name: tensor.to(torch.float32, copy=True).contiguous() for name, tensor in weights.items()}
+    model.load_state_dict(copies, assign=True)
+    model.lay_rotary_tables()
+    return model
 
 
 def read_config(folder: pathlib.Path) -> tuple[ModelConfig, dict[str, Any]]:
     """The shape of the model, and everything that config.json says. Raises: BadCheckpoint."""
     config = read_json(folder / "config.json", keys={"format", "architecture", "tokenizer", "vocabulary_size"})
+    if config["format"] != FORMAT:
+        raise BadCheckpoint(f"config.json has format {config['format']!r}, this version reads {FORMAT}")
     try:
         return ModelConfig.from_values(config["architecture"]), config
     except ValueError as error:
@@ -80,13 +117,13 @@ def read_config(folder: pathlib.Path) -> tuple[ModelConfig, dict[str, Any]]:
 
 
 def load_tokenizer(folder: pathlib.Path, config: dict[str, Any]) -> Tokenizer:
-    if config["format"] != FORMAT:
-        raise BadCheckpoint(f"config.json has format {config['format']!r}, this version reads {FORMAT}")
     match config["tokenizer"]:
         case {"kind": "bytes"}:
             return ByteTokenizer()
         case {"kind": "bpe"}:
             return BytePairTokenizer.load(folder / "tokenizer.json")
+        case {"kind": "file", "end_of_text": int(end_of_text), "chat_template": None | str() as template}:
+            return load_tokenizer_file(folder / "tokenizer.json", end_of_text=end_of_text, chat_template=template)
     raise BadCheckpoint(f"config.json names an unknown tokenizer: {config['tokenizer']!r}")
 
 
@@ -110,11 +147,8 @@ def read_tensors(path: pathlib.Path) -> dict[str, Tensor]:
 
 
 def check_tensors(tensors: dict[str, Tensor], shapes: dict[str, torch.Size]) -> None:
-    """Raises: BadCheckpoint unless there is exactly one finite float32 tensor of each name and shape."""
-    if set(tensors) != set(shapes):
-        raise BadCheckpoint(f"tensors are missing or unknown: {sorted(set(tensors) ^ set(shapes))[:5]}")
-    for name, tensor in tensors.items():
-        if tensor.shape != shapes[name] or tensor.dtype != torch.float32:
-            raise BadCheckpoint(f"{name} is {tuple(tensor.shape)} {tensor.dtype}, not {tuple(shapes[name])} float32")
-        if not torch.isfinite(tensor).all():
-            raise BadCheckpoint(f"{name} holds a number that is not finite")
+    """Raises: BadCheckpoint with names, unless there is exactly one finite float32 tensor of each name and shape."""
+    faults = [*faults_of_names(set(tensors), set(shapes)), *faults_of_tensors(tensors, shapes)]
+    faults += [f"{name} is {tensor.dtype}" for name, tensor in tensors.items() if tensor.dtype != torch.float32]
+    if faults:
+        raise BadCheckpoint(sentence(faults))
