@@ -68,16 +68,16 @@ def explain(error: Exception) -> int | None:
     if isinstance(error, click.ClickException | click.exceptions.Exit | click.Abort | BrokenPipeError):
         return None
     from tutelage._errors import TutelageError
-    from tutelage.cli._bad_rows import print_bad_rows
     from tutelage.cli._output import clean
+    from tutelage.cli._refusals import describe_refusal
 
     if isinstance(error, UnicodeEncodeError) and not is_utf8(error.object):
         click.echo(f"error: {ascii(error.object)} is not UTF-8", err=True)
         return WRONG_USE
     if not isinstance(error, TutelageError | OSError):
         return None
-    if not isinstance(error, TutelageError) or not print_bad_rows(error):
-        click.echo(f"error: {clean(str(error))}", err=True)
+    text = describe_refusal(error) if isinstance(error, TutelageError) else str(error)
+    click.echo(f"error: {clean(text)}", err=True)
     return exit_code(error)
 
 

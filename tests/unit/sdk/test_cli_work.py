@@ -358,3 +358,16 @@ def test_a_version_says_where_it_comes_from(service: ServiceDouble) -> None:
     shown = run_well("models", "get", "plays-tiny").stdout
     for words in ("fine-tuning with LoRA", "chat/versions/3", "talks"):
         assert words in shown
+
+
+def test_a_wrong_field_is_told_with_its_option_where_the_names_differ(service: ServiceDouble) -> None:
+    fields = {
+        "spec.regularization.early_stopping.patience": "must be below the number of evaluations",
+        "spec.evaluation.interval_steps": "must be above 0",
+        "spec.steps": "must be above 0",
+        "spec.lora.rank": "must be above 0",
+    }
+    service.fail("FineTune", failure(grpc.StatusCode.INVALID_ARGUMENT, "4 fields are wrong", fields=fields))
+    lines = run(*TUNE).stderr.splitlines()
+    assert lines[-1] == "  on the command line: --early-stopping, --evaluation-interval-steps"
+    assert "  spec.lora.rank: must be above 0" in lines

@@ -1,0 +1,42 @@
+"""What the service refuses, for a person: bad rows as a table, wrong fields with the options that set them."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tutelage
+
+# How the service names a field of a row: rows[12].messages, counted from 1.
+ROW = re.compile(r"rows?\[(\d+)\]\.?(.*)")
+
+
+def describe_refusal(error: "tutelage.TutelageError") -> str:
+    """Returns an error in words, over several lines if it is about several things."""
+    table = table_of(error)
+    if table:
+        others = [f"  {v.field}: {v.description}" for v in error.field_violations if not ROW.fullmatch(v.field)]
+        return "\n".join([error.message, *others, table])
+    options = options_of(error)
+    return f"{error}\n  on the command line: {', '.join(options)}" if options else str(error)
+
+
+def table_of(error: "tutelage.TutelageError") -> str:
+    """Returns the bad rows of an upload with field and reason, one a line; nothing if the error is about none."""
+    from tutelage.cli._output import one_line
+
+    found = [(ROW.fullmatch(violation.field), violation.description) for violation in error.field_violations]
+    cells = [(match[1], match[2], one_line(text)) for match, text in found if match is not None]
+    if not cells:
+        return ""
+    lines = [("ROW", "FIELD", "PROBLEM"), *cells]
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    return "\n".join(f"  {row:>{widths[0]}}  {field:<{widths[1]}}  {text}".rstrip() for row, field, text in lines)
+
+
+def options_of(error: "tutelage.TutelageError") -> list[str]:
+    """Returns the options that set the wrong fields, where the name of the field does not say it."""
+    from tutelage._hyperparameter_rows import ROWS
+
+    names = {f"spec.{row.path}": row.name for row in ROWS if not row.also}
+    found = [(v.field.rsplit(".", 1)[-1], names.get(v.field, "")) for v in error.field_violations]
+    return [f"--{name.replace('_', '-')}" for leaf, name in found if name and name != leaf]
