@@ -16,7 +16,7 @@ from artifacts.errors import (
     StoreUnavailable,
 )
 from artifacts.opening import check_store_url, open_store
-from artifacts.promise import FileSet, Store, Stored
+from artifacts.promise import FileSet, Store, Stored, StoredFile
 
 __all__ = [
     "AlreadyStored",
@@ -30,6 +30,7 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "Stored",
+    "StoredFile",
     "check_store_url",
     "open_store",
 ]

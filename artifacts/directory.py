@@ -12,13 +12,13 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 
 from artifacts import disk, manifest
 from artifacts.errors import AlreadyStored, ArtifactError, CorruptFileSet, InvalidKey, NotStored, StoreUnavailable
 from artifacts.keys import check_file_name, check_key, check_prefix
-from artifacts.promise import FileSet, Stored
+from artifacts.promise import FileSet, Stored, StoredFile
 from artifacts.ranges import RangeReader
 
 STAGING = ".staging"
@@ -113,6 +113,14 @@ class DirectoryStore:
         except NotStored:
             return None
 
+    def files(self, prefix: str, *, manifest_sha256: str) -> Sequence[StoredFile]:
+        """See Store."""
+        return sorted(manifest.expect(self._read_manifest(prefix), prefix=prefix, sha256=manifest_sha256))
+
+    def open_file(self, prefix: str, file: StoredFile, *, offset: int = 0) -> BinaryIO:
+        """See Store."""
+        return self.open(f"{prefix}/{check_file_name(file.name)}", offset=offset)
+
     def read_file_set(self, prefix: str, *, manifest_sha256: str, scratch: pathlib.Path) -> pathlib.Path:
         """See Store. The folder is the store's own: `scratch` is not used."""
         entries = manifest.expect(self._read_manifest(prefix), prefix=prefix, sha256=manifest_sha256)
@@ -173,14 +181,14 @@ class DirectoryStore:
         return self._root.joinpath(*key.split("/"))
 
 
-def seal(item: "os.DirEntry[str]", *, inside: int) -> manifest.Entry:
+def seal(item: "os.DirEntry[str]", *, inside: int) -> StoredFile:
     """Makes one file of a filled folder durable. Raises: InvalidKey for what does not belong into a file set."""
     if check_file_name(item.name) == manifest.NAME or not item.is_file(follow_symlinks=False):
         raise InvalidKey(f"a file set holds plain files and writes its own manifest; {item.name!r} is neither")
-    return manifest.Entry(item.name, *disk.seal_file(item.name, inside=inside))
+    return StoredFile(item.name, *disk.seal_file(item.name, inside=inside))
 
 
-def verify(folder: int, entries: list[manifest.Entry], *, prefix: str) -> None:
+def verify(folder: int, entries: list[StoredFile], *, prefix: str) -> None:
     """Hashes every file of a folder again. Raises: CorruptFileSet at the first that is not as the manifest says."""
     names = {entry.name for entry in entries} | {manifest.NAME}
     if strangers := set(os.listdir(folder)) - names:

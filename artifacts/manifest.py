@@ -9,29 +9,20 @@ from typing import Any
 
 from artifacts.errors import CorruptFileSet, InvalidKey
 from artifacts.keys import check_file_name
-from artifacts.promise import FileSet
+from artifacts.promise import FileSet, StoredFile
 
 NAME = "manifest.json"
 SIZE_BYTES_MAX = 16 * 2**20  # a hundred thousand files; a checkpoint has five
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class Entry:
-    """One file of a file set."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-
-
-def write(entries: Iterable[Entry]) -> bytes:
+def write(entries: Iterable[StoredFile]) -> bytes:
     """Returns the bytes of a manifest; the same files give the same bytes."""
     files = [dataclasses.asdict(entry) for entry in sorted(entries)]
     return json.dumps({"files": files}, separators=(",", ":")).encode()
 
 
-def read(data: bytes, *, prefix: str) -> list[Entry]:
+def read(data: bytes, *, prefix: str) -> list[StoredFile]:
     """Returns the files of a manifest. Raises: CorruptFileSet if it is none, or names what no store would write."""
     try:
         document = json.loads(data)
@@ -49,7 +40,7 @@ def describe(data: bytes, *, prefix: str) -> FileSet:
     return FileSet(prefix, hashlib.sha256(data).hexdigest(), size_bytes)
 
 
-def expect(data: bytes, *, prefix: str, sha256: str) -> list[Entry]:
+def expect(data: bytes, *, prefix: str, sha256: str) -> list[StoredFile]:
     """Returns the files of the manifest with this hash. Raises: CorruptFileSet if it is another one."""
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
@@ -57,10 +48,10 @@ def expect(data: bytes, *, prefix: str, sha256: str) -> list[Entry]:
     return read(data, prefix=prefix)
 
 
-def _entry(item: dict[str, Any]) -> Entry:
+def _entry(item: dict[str, Any]) -> StoredFile:
     name, size_bytes, sha256 = item["name"], item["size_bytes"], item["sha256"]
     if type(size_bytes) is not int or size_bytes < 0 or not SHA256.fullmatch(sha256):
         raise InvalidKey(f"size or hash of {name!r} is wrong")
     if check_file_name(name) == NAME:
         raise InvalidKey("a manifest does not name itself")
-    return Entry(name, size_bytes, sha256)
+    return StoredFile(name, size_bytes, sha256)

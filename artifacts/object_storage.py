@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 
 import obstore
@@ -27,7 +27,7 @@ from artifacts import disk, manifest
 from artifacts.directory import STAGING, seal, verify
 from artifacts.errors import AlreadyStored, CorruptFileSet, NotStored, StoreUnavailable
 from artifacts.keys import check_key, check_prefix
-from artifacts.promise import FileSet, Stored
+from artifacts.promise import FileSet, Stored, StoredFile
 from artifacts.ranges import ChunkReader
 
 PART_BYTES = 8 * 2**20  # S3 allows 10,000 parts: 80 GB, well above the 5 GB that one conditional copy may have
@@ -119,6 +119,14 @@ class BucketStore:
         except NotStored:
             return None
 
+    def files(self, prefix: str, *, manifest_sha256: str) -> Sequence[StoredFile]:
+        """See Store."""
+        return sorted(manifest.expect(self._read_manifest(prefix), prefix=prefix, sha256=manifest_sha256))
+
+    def open_file(self, prefix: str, file: StoredFile, *, offset: int = 0) -> BinaryIO:
+        """See Store."""
+        return self.open(_file_key(prefix, file), offset=offset)
+
     def read_file_set(self, prefix: str, *, manifest_sha256: str, scratch: pathlib.Path) -> pathlib.Path:
         """See Store."""
         content = self._read_manifest(prefix)
@@ -155,7 +163,7 @@ class BucketStore:
                 obstore.delete(self._bucket, staging)
         return Stored(key, counted.size_bytes, counted.digest.hexdigest())
 
-    def _upload(self, prefix: str, entry: manifest.Entry, folder: pathlib.Path) -> None:
+    def _upload(self, prefix: str, entry: StoredFile, folder: pathlib.Path) -> None:
         """Uploads one file under its hash; one that is there already, by its size, is left alone."""
         key = _file_key(prefix, entry)
         with _told(key):
@@ -167,7 +175,7 @@ class BucketStore:
             if self.size(key) != entry.size_bytes:
                 raise StoreUnavailable(f"{key} arrived with another size")
 
-    def _download_all(self, prefix: str, content: bytes, entries: list[manifest.Entry], target: pathlib.Path) -> None:
+    def _download_all(self, prefix: str, content: bytes, entries: list[StoredFile], target: pathlib.Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(prefix="download-", dir=target.parent))
         try:
@@ -179,7 +187,7 @@ class BucketStore:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _download(self, prefix: str, entry: manifest.Entry, folder: pathlib.Path) -> None:
+    def _download(self, prefix: str, entry: StoredFile, folder: pathlib.Path) -> None:
         key = _file_key(prefix, entry)
         try:
             with _told(key), disk.opened_folder(folder, [], create=False) as descriptor:
@@ -223,7 +231,7 @@ def _take(pieces: Iterator[bytes], *, size_bytes: int) -> bytes:
     return bytes(taken)
 
 
-def _file_key(prefix: str, entry: manifest.Entry) -> str:
+def _file_key(prefix: str, entry: StoredFile) -> str:
     return f"{prefix}/{entry.sha256}/{entry.name}"
 
 

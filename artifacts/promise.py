@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 
@@ -22,6 +22,15 @@ class FileSet:
     prefix: str
     manifest_sha256: str
     size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class StoredFile:
+    """One file of a file set; `sha256` is hexadecimal."""
+
+    name: str
+    size_bytes: int
+    sha256: str
 
 
 class Store(Protocol):
@@ -69,6 +78,14 @@ class Store(Protocol):
 
     def find_file_set(self, prefix: str) -> FileSet | None:
         """Returns what the manifest says, or None if there is none. Raises: CorruptFileSet if it cannot be read."""
+        ...
+
+    def files(self, prefix: str, *, manifest_sha256: str) -> Sequence[StoredFile]:
+        """Returns the files that the manifest names, by name. Raises: NotStored, CorruptFileSet if it is another one."""
+        ...
+
+    def open_file(self, prefix: str, file: StoredFile, *, offset: int = 0) -> BinaryIO:
+        """Opens one file of a file set for reading from `offset`; it is not hashed again. Raises: NotStored."""
         ...
 
     def read_file_set(self, prefix: str, *, manifest_sha256: str, scratch: pathlib.Path) -> pathlib.Path:

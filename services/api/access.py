@@ -1,6 +1,11 @@
 """The servicer of tutelage_internal.v1.Access."""
 
+from typing import Any
+
 from services.api.guards import Visit
+from services.api.translation import to_message
+from services.api.workers import checkpoint_artifact, model_artifact
+from services.jobs.resolve_checkpoint import resolve_checkpoint
 from services.models.resolve_model import resolve_model
 from services.ports import House
 from services.projects.authenticate import authenticate
@@ -31,4 +36,22 @@ class Access:
             model_version=version.name,
             artifact_prefix=version.artifact_prefix,
             manifest_sha256=version.manifest_sha256,
+        )
+
+    def resolve_checkpoint(self, visit: Visit, request: pb.ResolveCheckpointRequest) -> pb.ResolveCheckpointResponse:
+        found = resolve_checkpoint(
+            self._house,
+            caller=visit.inspecting_caller(),
+            name=request.job,
+            step=request.step if request.HasField("step") else None,
+        )
+        said: dict[str, Any] = {found.job.kind: found.job.spec}
+        return to_message(
+            found,
+            pb.ResolveCheckpointResponse,
+            **said,
+            job=found.job.name,
+            checkpoint=checkpoint_artifact(found.checkpoint),
+            first=checkpoint_artifact(found.first),
+            base=model_artifact(found.job.base),
         )

@@ -17,6 +17,8 @@ from tutelage_internal.v1 import options_pb2
 
 SAMPLING = "/tutelage.v1.Sampling/"
 SAMPLE_PERMISSION = "models.sample"
+INSPECTION = "/tutelage.v1.Inspection/"
+INSPECT_PERMISSION = "jobs.read"
 # The file of each room's secret.
 ROOM_NAMES: Mapping[int, str] = {
     options_pb2.ROOM_GATEWAY: "gateway",
@@ -54,10 +56,11 @@ class CallerGuard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Visit:
-    """A call of a room; `sampling_caller` admits the visitor for whom the sampler asks."""
+    """A call of a room; the others admit the visitor for whom the sampler asks, to sample or to look into a run."""
 
     request_id: str
     sampling_caller: Callable[[], Caller]
+    inspecting_caller: Callable[[], Caller]
 
 
 class RoomGuard:
@@ -76,13 +79,17 @@ class RoomGuard:
 
     def admit(self, method: Method, claim: Claim) -> Visit:
         """See `services.api.calls.Guard`."""
-        return Visit(request_id=claim.request_id, sampling_caller=lambda: self._sampling_caller(claim))
+        return Visit(
+            request_id=claim.request_id,
+            sampling_caller=lambda: self._visitor(claim, service=SAMPLING, permission=SAMPLE_PERMISSION),
+            inspecting_caller=lambda: self._visitor(claim, service=INSPECTION, permission=INSPECT_PERMISSION),
+        )
 
-    def _sampling_caller(self, visit: Claim) -> Caller:
+    def _visitor(self, visit: Claim, *, service: str, permission: str) -> Caller:
         claim = read_principal(visit.metadata, secret=self._secrets.principal, now=self._house.clock.now())
-        if not claim.method.startswith(SAMPLING):
-            raise InvalidKey("the principal of the call is not for sampling")
-        return admit_caller(self._house, claim, method=claim.method.lstrip("/"), permission=SAMPLE_PERMISSION)
+        if not claim.method.startswith(service):
+            raise InvalidKey(f"the principal of the call is not for {service.strip('/')}")
+        return admit_caller(self._house, claim, method=claim.method.lstrip("/"), permission=permission)
 
 
 def admit_caller(house: House, claim: Claim, *, method: str, permission: str) -> Caller:

@@ -1,7 +1,7 @@
 """The servicer of tutelage.v1.Jobs."""
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +12,7 @@ from services.api.requests import page_request, request_key
 from services.api.streams import Stream
 from services.api.tailer import Encoded, Follower, ReadEvents, ReadHeads, Tailer
 from services.api.translation import from_message, to_message
-from services.domain.errors import InvalidField
+from services.domain.errors import InvalidField, Unavailable
 from services.domain.fine_tuning import FineTuneDraft
 from services.domain.job_states import FINAL
 from services.domain.jobs import Job
@@ -22,16 +22,22 @@ from services.jobs.cancel_job import cancel_job
 from services.jobs.explain_job import explain_job
 from services.jobs.fine_tune import fine_tune
 from services.jobs.get_job import get_job
+from services.jobs.get_receipt import get_receipt
 from services.jobs.list_checkpoints import list_checkpoints
 from services.jobs.list_job_events import list_job_events
+from services.jobs.list_job_files import list_job_files
 from services.jobs.list_jobs import list_jobs
 from services.jobs.pause_job import pause_job
 from services.jobs.query_metrics import query_metrics
+from services.jobs.read_job_file import read_job_file, read_piece
 from services.jobs.resume_job import resume_job
 from services.jobs.train import train
+from services.jobs.verify_job import verify_job
 from services.jobs.watch_job import read_job_events, read_job_heads, watch_job
 from services.ports import House
 from tutelage.v1 import jobs_pb2 as pb
+
+READERS_MAX = 64  # each holds a piece of 1 MiB
 
 
 class Jobs:
@@ -41,6 +47,7 @@ class Jobs:
         self._house = house
         self._pool = pool
         self._tailer = tailer
+        self._readers = 0
 
     def train(self, caller: Caller, request: pb.TrainRequest) -> pb.Job:
         if not request.HasField("spec"):
@@ -94,6 +101,53 @@ class Jobs:
 
     def resume_job(self, caller: Caller, request: pb.ResumeJobRequest) -> pb.Job:
         return self._moved(resume_job(self._house, caller=caller, name=request.name, request=request_key(request)))
+
+    def verify_job(self, caller: Caller, request: pb.VerifyJobRequest) -> pb.Job:
+        job = verify_job(
+            self._house,
+            caller=caller,
+            name=request.name,
+            first_step=request.first_step if request.HasField("first_step") else None,
+            steps=request.steps if request.HasField("steps") else None,
+            request=request_key(request),
+        )
+        return job_message(job)
+
+    def get_receipt(self, caller: Caller, request: pb.GetReceiptRequest) -> pb.Receipt:
+        return to_message(get_receipt(self._house, caller=caller, name=request.name), pb.Receipt)
+
+    def list_job_files(self, caller: Caller, request: pb.ListJobFilesRequest) -> pb.ListJobFilesResponse:
+        found = list_job_files(self._house, caller=caller, parent=request.parent)
+        return pb.ListJobFilesResponse(files=[to_message(each, pb.JobFile, filename=each.name) for each in found])
+
+    async def read_job_file(self, stream: Stream, request: pb.ReadJobFileRequest, context: Any) -> None:
+        """Write the file in pieces; each is read when the one before it was taken, so that a slow reader holds one."""
+        with self._reading():
+            file = await self._pool.run(
+                read_job_file,
+                self._house,
+                caller=stream.caller,
+                name=request.name,
+                filename=request.filename,
+                offset_bytes=request.offset_bytes,
+            )
+            try:
+                while data := await self._pool.run(read_piece, file):
+                    await context.write(pb.ReadJobFileResponse(data=data).SerializeToString())
+            finally:
+                # In a thread: a call that is cancelled leaves a piece being read, and closing waits for that.
+                with contextlib.suppress(Unavailable):
+                    self._pool.submit(file.close)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        if self._readers >= READERS_MAX:
+            raise Unavailable(f"{READERS_MAX} files are being sent; try again in a moment", retry_after_s=2.0)
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
 
     async def watch_job(self, stream: Stream, request: pb.WatchJobRequest, context: Any) -> None:
         """Write every event after the cursor, and a sign of life when there is none for a while."""

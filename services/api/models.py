@@ -1,14 +1,19 @@
 """The servicer of tutelage.v1.Models."""
 
-from services.api.requests import page_request
-from services.api.translation import to_message
+from services.api.job_messages import job_message
+from services.api.requests import page_request, request_key
+from services.api.translation import from_message, to_message
+from services.domain.errors import InvalidField
 from services.domain.projects import Caller
+from services.jobs.export_model import ExportModelDraft, export_model
+from services.jobs.import_model import ImportModelDraft, import_model
 from services.models.get_model import get_model
 from services.models.get_model_version import get_model_version
 from services.models.list_model_versions import list_model_versions
 from services.models.list_models import list_models
 from services.ports import House
 from tutelage.v1 import models_pb2 as pb
+from tutelage.v1.jobs_pb2 import Job
 
 
 class Models:
@@ -16,6 +21,32 @@ class Models:
 
     def __init__(self, *, house: House) -> None:
         self._house = house
+
+    def import_model(self, caller: Caller, request: pb.ImportModelRequest) -> Job:
+        if not request.HasField("spec"):
+            raise InvalidField.of("spec", "is required")
+        job = import_model(
+            self._house,
+            caller=caller,
+            parent=request.parent,
+            draft=from_message(request.spec, ImportModelDraft),
+            labels=dict(request.labels),
+            request=request_key(request),
+        )
+        return job_message(job)
+
+    def export_model(self, caller: Caller, request: pb.ExportModelRequest) -> Job:
+        if not request.HasField("spec"):
+            raise InvalidField.of("spec", "is required")
+        job = export_model(
+            self._house,
+            caller=caller,
+            parent=request.parent,
+            draft=from_message(request.spec, ExportModelDraft),
+            labels=dict(request.labels),
+            request=request_key(request),
+        )
+        return job_message(job)
 
     def get_model(self, caller: Caller, request: pb.GetModelRequest) -> pb.Model:
         return to_message(get_model(self._house, caller=caller, name=request.name), pb.Model)

@@ -130,7 +130,7 @@ class WrongState(DomainError):
 
 
 class WrongOffset(DomainError):
-    """An upload continued at the wrong offset."""
+    """An upload continued, or a file was to be read, at the wrong offset."""
 
     reason = "WRONG_OFFSET"
 
@@ -139,6 +139,12 @@ class WrongOffset(DomainError):
         """Return the refusal with the place to continue from."""
         message = f"offset_bytes is {offset}, but {received_bytes} bytes have arrived: continue there"
         return cls(message, metadata={"received_bytes": str(received_bytes)})
+
+    @classmethod
+    def beyond(cls, *, offset: int, size_bytes: int) -> "WrongOffset":
+        """Return the refusal to read beyond the end of a file."""
+        message = f"offset_bytes is {offset}, but the file has {size_bytes} bytes"
+        return cls(message, metadata={"size_bytes": str(size_bytes)})
 
 
 class HashMismatch(DomainError):

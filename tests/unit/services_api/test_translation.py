@@ -7,6 +7,7 @@ import inspect
 import pytest
 from google.protobuf.message import Message
 
+import artifacts
 from services.api.translation import from_message, to_message
 from services.cluster import get_server_info
 from services.datasets.start_upload import UploadDraft
@@ -22,17 +23,19 @@ from services.domain import (
     presets,
     projects,
     training,
+    work,
     workers,
 )
 from services.domain.projects import PERMISSIONS, ApiKey, Caller, Role
 from services.domain.training import ArchitectureDraft, Precision, TokenizerKind, TrainDraft
-from services.jobs import heartbeat
+from services.domain.work import KINDS
+from services.jobs import export_model, get_receipt, heartbeat, import_model, resolve_checkpoint
 from services.projects.create_api_key import ApiKeyDraft
 from tutelage.v1 import cluster_pb2, datasets_pb2, jobs_pb2, models_pb2, projects_pb2, training_pb2
-from tutelage_internal.v1 import facts_pb2, workers_pb2
+from tutelage_internal.v1 import access_pb2, facts_pb2, workers_pb2
 
 SAID_BY_SERVICERS = {
-    (jobs.Job, jobs_pb2.Job): {"train", "progress", "attempts", "worker", "retry_time"},
+    (jobs.Job, jobs_pb2.Job): {*KINDS, "progress", "attempts", "worker", "retry_time"},
     (jobs.Job, jobs_pb2.JobProgress): {"step", "steps_total", "remaining_seconds"},
     (job_events.JobEvent, jobs_pb2.JobEvent): {
         "cursor",
@@ -41,11 +44,16 @@ SAID_BY_SERVICERS = {
         "sample_drawn",
         "checkpoint_committed",
         "note",
+        "rows_blamed",
+        "rolled_back",
     },
     (job_events.StateChanged, jobs_pb2.StateChanged): {"from", "to"},
     (jobs.Checkpoint, jobs_pb2.Checkpoint): {"name"},
     (workers.Worker, cluster_pb2.Worker): {"slots", "slots_used", "device", "version"},
-    (datasets.Dataset, workers_pb2.DatasetArtifact): {"key", "train_bytes"},
+    (datasets.Dataset, workers_pb2.DatasetArtifact): {"key", "train_bytes", "train_rows", "weight"},
+    (jobs.Verification, workers_pb2.Verification): {"train", "fine_tune"},
+    (resolve_checkpoint.ResolvedCheckpoint, access_pb2.ResolveCheckpointResponse): {"train", "fine_tune", "base"},
+    (artifacts.StoredFile, jobs_pb2.JobFile): {"filename"},
     (presets.Preset, training_pb2.Preset): {"optimization"},
     (heartbeat.AttemptOrder, workers_pb2.AttemptOrder): {"desire"},
 }
@@ -57,6 +65,17 @@ TOLD = [
     (job_events.SampleDrawn, jobs_pb2.SampleDrawn),
     (job_events.CheckpointCommitted, jobs_pb2.CheckpointCommitted),
     (job_events.Note, jobs_pb2.Note),
+    (job_events.RowsBlamed, jobs_pb2.RowsBlamed),
+    (job_events.BlamedRow, jobs_pb2.BlamedRow),
+    (job_events.RolledBack, jobs_pb2.RolledBack),
+    (jobs.Usage, jobs_pb2.Usage),
+    (jobs.RecordedStep, workers_pb2.RecordedStep),
+    (models.ModelFiles, workers_pb2.ModelArtifact),
+    (work.ImportModelSpec, training_pb2.ImportModelSpec),
+    (work.ExportModelSpec, training_pb2.ExportModelSpec),
+    (work.VerifySpec, training_pb2.VerifySpec),
+    (get_receipt.Receipt, jobs_pb2.Receipt),
+    (datasets.RowStatistics, datasets_pb2.RowStatistics),
     (metrics.MetricSeries, jobs_pb2.MetricSeries),
     (explanation.Explanation, jobs_pb2.ExplainJobResponse),
     (explanation.Finding, jobs_pb2.Finding),
@@ -93,7 +112,12 @@ READ = [
     (job_events.MetricLogged, jobs_pb2.MetricLogged),
     (job_events.SampleDrawn, jobs_pb2.SampleDrawn),
     (job_events.Note, jobs_pb2.Note),
+    (job_events.RowsBlamed, jobs_pb2.RowsBlamed),
+    (job_events.BlamedRow, jobs_pb2.BlamedRow),
+    (job_events.RolledBack, jobs_pb2.RolledBack),
     (jobs.JobFailure, jobs_pb2.JobFailure),
+    (import_model.ImportModelDraft, training_pb2.ImportModelSpec),
+    (export_model.ExportModelDraft, training_pb2.ExportModelSpec),
 ]
 ENUMS = [
     (job_states.JobState, jobs_pb2.JobState),
@@ -102,6 +126,8 @@ ENUMS = [
     (job_events.NoteLevel, jobs_pb2.NoteLevel),
     (datasets.DatasetFormat, datasets_pb2.DatasetFormat),
     (datasets.DatasetState, datasets_pb2.DatasetState),
+    (datasets.RowKind, datasets_pb2.RowKind),
+    (work.ExportFormat, training_pb2.ExportFormat),
     (workers.WorkerState, cluster_pb2.WorkerState),
     (training.Precision, training_pb2.Precision),
     (training.TokenizerKind, training_pb2.TokenizerKind),
