@@ -84,7 +84,8 @@ def text_violations(
 def _too_short(path: str, dataset: Dataset, *, context: int, field: str, batch: int) -> Iterator[FieldViolation]:
     train = dataset.split.train_bytes
     if train < batch * context + 1:
-        needed = f"one batch of {batch} sequences of {context} tokens needs {batch * context + 1:,}"
+        wanted = f"batch of {batch} sequences" if batch > 1 else "sequence"
+        needed = f"one {wanted} of {context} tokens needs {batch * context + 1:,}"
         advice = f"upload more text, or lower optimization.batch_size or {field}"
         yield FieldViolation(path, f"has {train:,} bytes to train on, and {needed}; {advice}")
 

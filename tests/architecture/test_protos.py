@@ -181,6 +181,22 @@ STATED_LIMITS = {
     "TokenizerSpec.vocabulary_size": "BPE_VOCABULARY_SIZE_MIN BPE_VOCABULARY_SIZE_MAX BPE_VOCABULARY_SIZE_DEFAULT",
     "TrainSpec.steps": "STEPS_MAX",
     "OptimizationSpec.batch_size": "BATCH_SIZE_MAX",
+    "OptimizationSpec.beta2": "BETA2_DEFAULT BETA2_RMSPROP_DEFAULT",
+    "OptimizationSpec.momentum": "MOMENTUM_SGD_DEFAULT MOMENTUM_MUON_DEFAULT",
+    "OptimizationSpec.decay_ratio": "DECAY_RATIO_DEFAULT",
+    "OptimizationSpec.warmup_steps": "WARMUP_STEPS_MAX_DEFAULT",
+    "EarlyStoppingSpec.patience": "EARLY_STOPPING_PATIENCE_MAX",
+    "EarlyStoppingSpec.min_delta": "EARLY_STOPPING_MIN_DELTA_MAX",
+    "RowsSpec.chat_template": "CHAT_TEMPLATE_CHARACTERS_MAX",
+    "MixturePart.weight": "MIXTURE_WEIGHT_MAX",
+    "TrainSpec.mixture": "MIXTURE_PARTS_MAX",
+    "LoraSpec.rank": "LORA_RANK_MAX LORA_RANK_DEFAULT",
+    "LoraSpec.alpha": "LORA_ALPHA_MAX",
+    "FineTuneSpec.mixture": "MIXTURE_PARTS_MAX",
+    "FineTuneSpec.steps": "STEPS_MAX FINE_TUNE_STEPS_DEFAULT",
+    "FineTuneSpec.optimization": "FINE_TUNE_BATCH_SIZE_DEFAULT",
+    "FineTuneSpec.context_length": "CONTEXT_LENGTH_MIN FINE_TUNE_CONTEXT_LENGTH_MAX_DEFAULT",
+    "CheckpointsSpec.interval_steps": "CHECKPOINT_INTERVAL_MIN_DEFAULT CHECKPOINT_INTERVAL_MAX_DEFAULT",
     "EvaluationSpec.sequences": "EVALUATION_SEQUENCES_MAX EVALUATION_SEQUENCES_DEFAULT",
     "SamplesSpec.prompt": "SAMPLE_PROMPT_CHARACTERS_MAX",
     "SamplesSpec.tokens": "SAMPLE_TOKENS_MAX SAMPLE_TOKENS_DEFAULT",
@@ -198,6 +214,6 @@ STATED_LIMITS = {
 
 @pytest.mark.parametrize("field", STATED_LIMITS)
 def test_a_comment_states_the_limit_that_is_kept(language: descriptor_pb2.FileDescriptorSet, field: str) -> None:
-    numbers = {word.replace(",", "") for word in re.findall(r"\d[\d,]*", comments(language)[field])}
-    wanted = {str(getattr(limits, name)) for name in STATED_LIMITS[field].split()}
+    numbers = {float(word.replace(",", "")) for word in re.findall(r"\d[\d,]*(?:\.\d+)?", comments(language)[field])}
+    wanted = {float(getattr(limits, name)) for name in STATED_LIMITS[field].split()}
     assert wanted <= numbers, comments(language)[field]

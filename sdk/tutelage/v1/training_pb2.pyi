@@ -390,7 +390,9 @@ class OptimizationSpec(_message.Message):
     batch_size: _builtins.int
     """Sequences in one optimizer step; 1 to 65536. Default: the preset's."""
     micro_batch_size: _builtins.int
-    """Sequences computed at once; divides `batch_size`, and the gradients of the parts are added up. Default: `batch_size`."""
+    """Sequences computed at once; divides `batch_size`, and the gradients of the parts are added up. Default: the largest
+    that the preset allows, `batch_size` for most.
+    """
     optimizer: Global___Optimizer.ValueType
     """The rule. Default: AdamW."""
     schedule: Global___Schedule.ValueType

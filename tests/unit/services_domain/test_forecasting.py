@@ -22,11 +22,13 @@ def test_parameters_are_counted_by_hand() -> None:
     assert tiny.parameters(257) == 257 * 192 + 4 * block + 192 == PRESETS["tiny"].parameters
 
 
-def test_presets_go_from_a_million_to_hundreds_of_millions() -> None:
+def test_presets_go_from_a_million_to_eight_billion() -> None:
     counts = [preset.parameters for preset in PRESETS.values()]
     assert counts == sorted(counts)
-    assert 1e6 < counts[0] < 3e6
-    assert counts[-1] > 2e8
+    assert 1e6 < counts[0] < 1.5e6
+    assert 6.9e9 < counts[-1] < 8e9  # with 257 tokens; the 128,256 of Llama 3 make it 8.03e9
+    assert PRESETS["8b"].architecture.parameters(128_256) == 8_030_261_248
+    assert PRESETS["1b"].architecture.parameters(128_256) == 1_235_814_400
 
 
 @pytest.mark.parametrize("name", PRESETS)
