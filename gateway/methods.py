@@ -13,7 +13,7 @@ import tutelage.v1
 from gateway import limits
 from tutelage.v1 import options_pb2
 
-SAMPLER_SERVICES = frozenset({"tutelage.v1.Sampling"})
+SAMPLER_SERVICES = frozenset({"tutelage.v1.Sampling", "tutelage.v1.Inspection"})
 
 
 class Kind(enum.Enum):

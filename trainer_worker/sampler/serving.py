@@ -14,18 +14,23 @@ from grpc_health.v1._async import HealthServicer
 
 import artifacts
 from trainer_worker.sampler.access import Access
+from trainer_worker.sampler.inspecting import Inspection
 from trainer_worker.sampler.loaded_models import LoadedModels
 from trainer_worker.sampler.loading import ModelLoader
 from trainer_worker.sampler.sampling import Sampling
 from trainer_worker.sampler.settings import BadSetting, Settings
-from tutelage.v1 import sampling_pb2, sampling_pb2_grpc
+from tutelage.v1 import inspection_pb2, inspection_pb2_grpc, sampling_pb2, sampling_pb2_grpc
 
 log = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX = 4 << 20
 CALLS_MAX = 512
 SWITCH_INTERVAL_S = 0.0005
-SERVICES = ("", sampling_pb2.DESCRIPTOR.services_by_name["Sampling"].full_name)
+SERVICES = (
+    "",
+    sampling_pb2.DESCRIPTOR.services_by_name["Sampling"].full_name,
+    inspection_pb2.DESCRIPTOR.services_by_name["Inspection"].full_name,
+)
 SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -49,9 +54,9 @@ async def serve(settings: Settings) -> None:
     async with grpc.aio.insecure_channel(settings.services_address, options=CHANNEL_OPTIONS) as channel:
         models = LoadedModels(_loader(settings), size_bytes_max=settings.models_bytes)
         server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
-        sampling = Sampling(
-            Access(channel, secret=settings.secret), models=models, slow_reader_s=settings.slow_reader_s
-        )
+        access = Access(channel, secret=settings.secret)
+        sampling = Sampling(access, models=models, slow_reader_s=settings.slow_reader_s)
+        inspection_pb2_grpc.add_InspectionServicer_to_server(_inspection(access, settings), server)
         sampling_pb2_grpc.add_SamplingServicer_to_server(sampling, server)
         health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -82,6 +87,16 @@ def _loader(settings: Settings) -> ModelLoader:
         seats=settings.seats,
         cache_bytes=settings.cache_bytes,
         waiting_rows=settings.waiting_rows,
+    )
+
+
+def _inspection(access: Access, settings: Settings) -> Inspection:
+    settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+    return Inspection(
+        access,
+        store=artifacts.open_store(settings.artifacts_url),
+        scratch_dir=settings.scratch_dir,
+        size_bytes_max=settings.models_bytes,
     )
 
 

@@ -59,13 +59,18 @@ def watch_loss(run: Run, loss: float) -> Iterator[Told]:
         yield warning("loss_spike", message, {"step": state.step, "loss": loss, "median": median})
 
 
+def is_lost(run: Run) -> bool:
+    """Whether too many steps in a row moved nothing."""
+    return run.state.skipped_in_a_row > SKIPPED_STEPS_MAX
+
+
 def roll_back_if_lost(run: Run) -> Generator[Told, None, bool]:
     """After too many steps in a row that moved nothing: back to the newest checkpoint. Returns whether it went back.
 
     Raises: TrainingFailed if it went back too often already, or has nothing to go back to.
     """
     state = run.state
-    if state.skipped_in_a_row <= SKIPPED_STEPS_MAX:
+    if not is_lost(run):
         return False
     reason = f"The loss or its gradient was not finite in {state.skipped_in_a_row} steps in a row"
     yield from settle(run)
@@ -111,6 +116,7 @@ def judge(run: Run, *, loss: float, norm: float) -> None:
     expected = run.scaler.update(healthy=healthy)
     state.scaler = run.scaler.state() if run.scaler.active else {}
     if not healthy:
+        state.skipped_steps += 1
         state.skipped_in_a_row += 0 if expected else 1
         return
     state.skipped_in_a_row = 0
@@ -139,9 +145,7 @@ def within_memory(run: Run, compute: Callable[[], Result]) -> Generator[Told, No
         memory.release(run.device)
         rng.put_back(random)
         before, state.micro_batch_size = state.micro_batch_size, state.micro_batch_size // 2
-        message = (
-            f"No memory for {before} sequences at once: step {state.step + 1} takes {state.micro_batch_size}."
-        )
+        message = f"No memory for {before} sequences at once: step {state.step + 1} takes {state.micro_batch_size}."
         yield warning("micro_batch_halved", message, {"step": state.step + 1, "from": before, "error": words})
 
 

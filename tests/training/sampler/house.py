@@ -31,6 +31,7 @@ class AccessDouble(access_pb2_grpc.AccessServicer):
 
     def __init__(self) -> None:
         self.models: dict[str, access_pb2.ResolveModelResponse] = {}
+        self.checkpoints: dict[tuple[str, int], access_pb2.ResolveCheckpointResponse] = {}
         self.metadata: dict[str, str | bytes] = {}
 
     def ResolveModel(  # noqa: N802
@@ -40,6 +41,13 @@ class AccessDouble(access_pb2_grpc.AccessServicer):
         if request.model not in self.models:
             context.abort_with_status(rpc_status.to_status(refusal(request.model)))
         return self.models[request.model]
+
+    def ResolveCheckpoint(  # noqa: N802
+        self, request: access_pb2.ResolveCheckpointRequest, context: grpc.ServicerContext
+    ) -> access_pb2.ResolveCheckpointResponse:
+        if (request.job, request.step) not in self.checkpoints:
+            context.abort_with_status(rpc_status.to_status(refusal(request.job)))
+        return self.checkpoints[request.job, request.step]
 
 
 def refusal(model: str) -> status_pb2.Status:

@@ -57,6 +57,7 @@ class TrainingState:
     scaler: dict[str, float] = dataclasses.field(default_factory=dict)
     # Health: see trainer/health.py.
     skipped_in_a_row: int = 0
+    skipped_steps: int = 0
     rollbacks: int = 0
     bad_step: int = 0
     recent_losses: list[float] = dataclasses.field(default_factory=list)
