@@ -8,6 +8,7 @@ from trainer_worker.trainer.engine import rng
 from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, finite_tensors
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
+from trainer_worker.trainer.engine.precision import AUTOCAST
 from trainer_worker.trainer.engine.stored_model import StoredModel, load_model
 from trainer_worker.trainer.keeping import RETRY_DELAYS_S
 from trainer_worker.trainer.preparation import Place, Subject, loading, make_run, prepare_text
@@ -49,7 +50,12 @@ def prepare(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told,
     yield loading()
     length = context_length(spec, subject)
     data = yield from prepare_text(assignment, place, tokenizer=subject.tokenizer, context_length=length)
-    return (yield from make_run(assignment, place, subject=subject, data=data, checkpoint=checkpoint))
+    run = yield from make_run(assignment, place, subject=subject, data=data, checkpoint=checkpoint)
+    if run.adapted and run.state.precision in AUTOCAST:
+        from trainer_worker.trainer.engine.lora import hold_cast
+
+        hold_cast(run.model, AUTOCAST[run.state.precision])
+    return run
 
 
 def whole(assignment: workers_pb2.Assignment, place: Place, checkpoint: Checkpoint | None) -> Subject:
