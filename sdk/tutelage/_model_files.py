@@ -3,9 +3,7 @@
 import bisect
 import errno
 import io
-import os
 import pathlib
-import tarfile
 from typing import BinaryIO
 
 from tutelage._errors import local_refusal
@@ -14,7 +12,9 @@ CONFIGS = ("config.json", "adapter_config.json")
 # What belongs to a model in a folder of Hugging Face; the rest (READMEs, training state) stays where it is.
 SUFFIXES = (".json", ".safetensors", ".jinja")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-BLOCK = tarfile.BLOCKSIZE
+BLOCK = 512
+NAME_BYTES_MAX = 100
+SIZE_BYTES_MAX = 8**11
 BUFFER_BYTES = 1024 * 1024
 
 
@@ -114,10 +114,17 @@ class FolderArchive(io.RawIOBase):
 
 
 def header(name: str, size: int) -> bytes:
-    """Returns the block that goes before a file."""
-    entry = tarfile.TarInfo(os.fsencode(name).decode("utf-8", "replace"))
-    entry.size, entry.mode = size, 0o644
-    try:
-        return entry.tobuf(tarfile.USTAR_FORMAT, "utf-8")
-    except ValueError as error:
-        raise local_refusal("source", f"{name!r} cannot be put into an archive: {error}") from error
+    """Returns the block that goes before a file: a plain one of nobody, without a time.
+
+    Source: POSIX.1-1988, "ustar interchange format". Raises: InvalidArgument for what does not fit into it.
+    """
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) > NAME_BYTES_MAX or size >= SIZE_BYTES_MAX:
+        raise local_refusal("source", f"{name!r} of {size:,} bytes does not fit into an archive")
+    numbers = (0o644, 0, 0)  # mode, owner, group
+    block = encoded.ljust(NAME_BYTES_MAX, b"\0") + b"".join(b"%07o\0" % number for number in numbers)
+    block += b"%011o\0%011o\0" % (size, 0)  # size, time
+    rest = b"0" + bytes(100) + b"ustar\x0000"  # a plain file, no link
+    rest = rest.ljust(BLOCK - len(block) - 8, b"\0")
+    checksum = sum(block) + sum(rest) + 8 * ord(" ")
+    return block + b"%06o\0 " % checksum + rest

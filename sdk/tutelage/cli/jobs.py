@@ -16,13 +16,9 @@ if TYPE_CHECKING:
 job_argument = click.argument("job", shell_complete=complete("jobs"))
 
 
-@click.group()
+@click.group(commands=[inspect, verify, receipt, files, download])
 def jobs() -> None:
     """Follow, steer and explain jobs."""
-
-
-for command in (inspect, verify, receipt, files, download):
-    jobs.add_command(command)
 
 
 @jobs.command(name="list")

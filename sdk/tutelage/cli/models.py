@@ -13,13 +13,9 @@ if TYPE_CHECKING:
     import tutelage
 
 
-@click.group()
+@click.group(commands=[import_model, export])
 def models() -> None:
     """List what jobs have published; import and export models."""
-
-
-for command in (import_model, export):
-    models.add_command(command)
 
 
 @models.command(name="list")

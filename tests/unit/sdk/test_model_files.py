@@ -4,12 +4,12 @@ import hashlib
 import io
 import os
 import pathlib
-import tarfile
+import subprocess
 
 import pytest
 
 import tutelage
-from tutelage._model_files import open_model_folder
+from tutelage._model_files import header, open_model_folder
 from tutelage._upload_source import UploadSource, format_of
 
 WEIGHTS = bytes(range(256)) * 777
@@ -31,14 +31,31 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def test_the_archive_holds_the_files_of_the_model_and_no_more(folder: pathlib.Path) -> None:
-    with open_model_folder(folder) as archive, tarfile.open(fileobj=archive) as tar:
-        found = {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
-        assert all(entry.isreg() and entry.mtime == 0 and entry.uname == "" for entry in tar)
+def unpack(archive: bytes, into: pathlib.Path) -> str:
+    """Unpacks with the machine's own tar and returns what it says of the files."""
+    into.mkdir()
+    tar = ["tar", "--extract", "--verbose", "--verbose", "--file", "-", "--directory", str(into)]
+    done = subprocess.run(
+        tar, input=archive, capture_output=True, check=True, env={"TZ": "UTC", "PATH": os.environ["PATH"]}
+    )
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
+def test_the_archive_holds_the_files_of_the_model_and_no_more(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    said = unpack(open_model_folder(folder).read(), tmp_path / "out")
     names = ["chat_template.jinja", "config.json", "empty.json", "model.safetensors", "tokenizer.json"]
-    assert list(found) == names
-    assert found["model.safetensors"] == WEIGHTS
-    assert found["empty.json"] == b""
+    assert [line.split()[-1] for line in said.splitlines()] == names
+    assert all(line.startswith("-rw-r--r-- 0/0 ") and " 1970-01-01 00:00 " in line for line in said.splitlines())
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_name_that_does_not_fit_is_refused() -> None:
+    assert len(header("x" * 100, 8**11 - 1)) == 512
+    for name, size in (("x" * 101, 1), ("x", 8**11)):
+        with pytest.raises(tutelage.InvalidArgument, match="does not fit"):
+            header(name, size)
 
 
 def test_the_same_files_make_the_same_archive(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
