@@ -1,5 +1,6 @@
 """Steps translated into machine code of their own, where that pays within the run."""
 
+import importlib
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.precision import make_reproducible
 from tutelage.v1 import training_pb2
 
 # Compiled steps are a tenth shorter at best, and compiling takes half a minute: below ten minutes it cannot win much.
@@ -44,4 +46,8 @@ def compiled(model: Decoder, *, on: bool) -> Callable[..., Tensor]:
     Shapes are compiled in: every other shape of a micro-batch compiles anew. Evaluation is not worth it: use the model.
     """
     hidden: Any = model.hidden
-    return torch.compile(hidden, dynamic=False) if on else hidden
+    if not on:
+        return hidden
+    make_reproducible()
+    importlib.import_module("torch._inductor.config").deterministic = True
+    return torch.compile(hidden, dynamic=False)

@@ -60,8 +60,10 @@ def make_reproducible() -> None:
     """The same bits from the same input, on the same kind of machine with the same number of threads.
 
     Fresh memory is not filled with NaN for it: no operation here reads what it has not written, and filling costs 3 %.
+    This is `torch.use_deterministic_algorithms` without its loading the compiler, two seconds, to tell it as well;
+    `compilation.compiled` does that.
     """
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
