@@ -37,7 +37,10 @@ def trainer_environment(
         "OMP_WAIT_POLICY": "passive",  # spinning threads slow a shared machine down 28 times
         "GLIBC_TUNABLES": _GLIBC_TUNABLES,
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS is not reproducible
-        "TORCHINDUCTOR_CACHE_DIR": str(scratch_dir / "inductor"),
+        "TORCHINDUCTOR_CACHE_DIR": str(
+            scratch_dir / "inductor"
+        ),  # shared: 2 s to compile what another run has compiled
+        "TORCHINDUCTOR_COMPILE_THREADS": str(threads),
         "TMPDIR": str(temporary_dir),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",

@@ -1,6 +1,9 @@
 """The environments of children hold names from a list, and a store's credential only where there is a bucket."""
 
 import pathlib
+import subprocess
+
+import pytest
 
 from trainer_worker.supervisor.environment import bell_environment, trainer_environment
 
@@ -35,3 +38,26 @@ def test_a_listener_gets_the_broker_and_nothing_else() -> None:
     environ = bell_environment(OURS, broker_url="redis://h/0", bell_fd=9, name="w", canary_s=30.0)
     assert set(environ) & set(OURS) == {"PATH", "TUTELAGE_BROKER_URL"}
     assert environ["TUTELAGE_BELL_FD"] == "9"
+
+
+def test_a_trainer_shares_the_machine_and_takes_no_more_threads_than_it_was_granted() -> None:
+    environ = of_trainer("file:///a")
+    assert environ["OMP_WAIT_POLICY"] == "passive"  # threads that wait do not spin beside a neighbour
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS")
+    assert [environ[name] for name in threads] == ["3", "3", "3"]
+
+
+def test_what_one_run_has_compiled_is_there_for_the_next() -> None:
+    assert of_trainer("file:///a")["TORCHINDUCTOR_CACHE_DIR"] == "/s/inductor"  # no folder of one attempt
+
+
+def test_the_allocator_keeps_its_pages() -> None:
+    """The C library itself says what it makes of the setting."""
+    loaders = sorted(pathlib.Path("/").glob("lib*/ld-linux*.so.*"))
+    if not loaders:
+        pytest.skip("no GNU C library here")
+    tunables = {"GLIBC_TUNABLES": of_trainer("file:///a")["GLIBC_TUNABLES"]}
+    listed = subprocess.run([loaders[0], "--list-tunables"], env=tunables, capture_output=True, text=True, check=True)
+    values = dict(line.split(": ", 1) for line in listed.stdout.splitlines() if ": " in line)
+    found = {name: int(values[f"glibc.malloc.{name}"].split()[0], 16) for name in ("mmap_threshold", "trim_threshold")}
+    assert found == {"mmap_threshold": 1 << 30, "trim_threshold": 1 << 34}
