@@ -5,19 +5,24 @@ import hashlib
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
 
 from artifacts import Store, open_store
+from trainer_worker.trainer.recipes.fine_tune import fine_tune
 from trainer_worker.trainer.recipes.pretrain import pretrain
+from trainer_worker.trainer.recipes.verify import verify
 from trainer_worker.trainer.telling import Told
+from trainer_worker.trainer.writing import Storing
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage_internal.v1 import facts_pb2, pipe_pb2, workers_pb2
 
 # Real text that every machine has.
 TEXT = pathlib.Path(json.__file__).with_name("decoder.py").read_bytes()
+Spec = training_pb2.TrainSpec | training_pb2.FineTuneSpec
+KINDS: dict[type, str] = {training_pb2.TrainSpec: "train", training_pb2.FineTuneSpec: "fine_tune"}
 DATASET_KEY = "datasets/plays/text"
 
 ARCHITECTURE = {
@@ -63,11 +68,11 @@ class Bench:
     def scratch(self) -> pathlib.Path:
         return self.folder / "scratch"
 
-    def assignment(self, spec: training_pb2.TrainSpec, *, epoch: int = 1, **fields: Any) -> workers_pb2.Assignment:
+    def assignment(self, spec: Spec, *, epoch: int = 1, **fields: Any) -> workers_pb2.Assignment:
         return workers_pb2.Assignment(
             attempt=workers_pb2.Attempt(job_uid="job", epoch=epoch),
             job="projects/p/jobs/j",
-            train=spec,
+            **{KINDS[type(spec)]: spec},
             dataset=self.dataset,
             checkpoint_prefix=f"checkpoints/job/e{epoch}",
             **fields,
@@ -75,28 +80,34 @@ class Bench:
 
     def run(
         self,
-        spec: training_pb2.TrainSpec,
+        spec: Spec,
         *,
         stop: Callable[[], bool] = lambda: False,
         store: Store | None = None,
+        storing: Storing | None = None,
         retry_delays_s: Sequence[float] = (),
         **fields: Any,
     ) -> "Story":
         """Runs the recipe to its end in this process."""
-        recipe = pretrain(
+        train = pretrain if isinstance(spec, training_pb2.TrainSpec) else fine_tune
+        recipe = train(
             self.assignment(spec, **fields),
             store=store or self.store,
             scratch=self.scratch,
             stop=stop,
+            storing=storing,
             retry_delays_s=tuple(retry_delays_s),
         )
-        story = Story()
-        while True:
-            try:
-                story.told.append(next(recipe))
-            except StopIteration as end:
-                story.ending = end.value
-                return story
+        return Story.of_recipe(recipe)
+
+    def verify(self, spec: Spec, recorded: Sequence[workers_pb2.RecordedStep], **fields: Any) -> "Story":
+        """Computes recorded steps again, in this process."""
+        verification = workers_pb2.Verification(
+            **{KINDS[type(spec)]: spec}, recorded=recorded, first_step=fields.pop("first_step", 0)
+        )
+        assignment = self.assignment(spec, **fields)
+        assignment.verification.CopyFrom(verification)
+        return Story.of_recipe(verify(assignment, store=self.store, scratch=self.scratch))
 
     def weights_sha256(self, written: facts_pb2.CheckpointWritten) -> str:
         return hashlib.sha256((self.files(written) / "model.safetensors").read_bytes()).hexdigest()
@@ -114,6 +125,16 @@ class Story:
     told: list[Told] = dataclasses.field(default_factory=list)
     ending: int = pipe_pb2.ENDING_UNSPECIFIED
 
+    @classmethod
+    def of_recipe(cls, recipe: Generator[Told, None, int]) -> "Story":
+        story = cls()
+        while True:
+            try:
+                story.told.append(next(recipe))
+            except StopIteration as end:
+                story.ending = end.value
+                return story
+
     def of(self, kind: type) -> list[Any]:
         return [thing for thing in self.told if isinstance(thing, kind)]
 
@@ -124,6 +145,21 @@ class Story:
             metric.step: {key: value for key, value in metric.values.items() if not key.startswith("perf/")}
             for metric in self.of(jobs_pb2.MetricLogged)
         }
+
+    @property
+    def chains(self) -> dict[int, tuple[str, str]]:
+        """Both chains by step."""
+        return {metric.step: (metric.data_chain, metric.loss_chain) for metric in self.of(jobs_pb2.MetricLogged)}
+
+    @property
+    def recorded(self) -> list[workers_pb2.RecordedStep]:
+        """The steps as services record them."""
+        return [
+            workers_pb2.RecordedStep(
+                step=step, data_chain=data, loss_chain=loss, loss=self.curve[step].get("train/loss")
+            )
+            for step, (data, loss) in sorted(self.chains.items())
+        ]
 
     @property
     def samples(self) -> dict[int, str]:
@@ -155,26 +191,43 @@ def bench_with(folder: pathlib.Path, text: bytes = TEXT, *, train_share: float =
 
 
 def tiny_spec(*, steps: int = 12, checkpoint_interval: int = 4, **changes: Any) -> training_pb2.TrainSpec:
-    """A full specification; `changes` replace numbers of the architecture or the optimization."""
+    """A full specification; `changes` replace numbers of the architecture or the optimization, or whole fields."""
     bpe = changes.pop("bpe_vocabulary", 0)
     shape = {key: changes.pop(key, value) for key, value in ARCHITECTURE.items()}
-    moves = {key: changes.pop(key, value) for key, value in OPTIMIZATION.items()}
     kind = training_pb2.TOKENIZER_KIND_BPE if bpe else training_pb2.TOKENIZER_KIND_BYTES
     return training_pb2.TrainSpec(
-        dataset="projects/p/datasets/plays",
-        steps=steps,
-        seed=changes.pop("seed", 7),
         architecture=training_pb2.Architecture(**shape),
         tokenizer=training_pb2.TokenizerSpec(kind=kind, vocabulary_size=bpe or None),
-        optimization=training_pb2.OptimizationSpec(**moves),
-        evaluation=training_pb2.EvaluationSpec(
-            interval_steps=changes.pop("evaluation_interval", 3), sequences=changes.pop("sequences", 5)
-        ),
-        samples=training_pb2.SamplesSpec(interval_steps=changes.pop("samples_interval", 3), tokens=20),
-        checkpoints=training_pb2.CheckpointsSpec(interval_steps=checkpoint_interval),
-        precision=changes.pop("precision", training_pb2.PRECISION_FP32),
-        **changes,
+        **common_fields(steps=steps, checkpoint_interval=checkpoint_interval, **changes),
     )
+
+
+def tiny_tuning(
+    *, base: str = "", steps: int = 12, checkpoint_interval: int = 4, **changes: Any
+) -> training_pb2.FineTuneSpec:
+    """The same for fine-tuning."""
+    fields = common_fields(steps=steps, checkpoint_interval=checkpoint_interval, **changes)
+    return training_pb2.FineTuneSpec(base=base, **fields)
+
+
+def common_fields(*, steps: int, checkpoint_interval: int, **changes: Any) -> dict[str, Any]:
+    """What both kinds of training have in common."""
+    extra_moves = ("optimizer", "schedule", "momentum", "nesterov")
+    moves = {key: changes.pop(key, value) for key, value in OPTIMIZATION.items()}
+    moves |= {key: changes.pop(key) for key in extra_moves if key in changes}
+    checkpoints = {"interval_steps": checkpoint_interval, "publish_best": changes.pop("publish_best", None)}
+    evaluation = {"interval_steps": changes.pop("evaluation_interval", 3), "sequences": changes.pop("sequences", 5)}
+    return {
+        "dataset": "projects/p/datasets/plays",
+        "steps": steps,
+        "seed": changes.pop("seed", 7),
+        "optimization": training_pb2.OptimizationSpec(**moves),
+        "evaluation": training_pb2.EvaluationSpec(**evaluation),
+        "samples": training_pb2.SamplesSpec(interval_steps=changes.pop("samples_interval", 3), tokens=20),
+        "checkpoints": training_pb2.CheckpointsSpec(**checkpoints),
+        "precision": changes.pop("precision", training_pb2.PRECISION_FP32),
+        **changes,
+    }
 
 
 def resume_from(written: facts_pb2.CheckpointWritten) -> workers_pb2.CheckpointArtifact:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from artifacts import StoreUnavailable
 from trainer_worker.trainer.engine import memory
 from trainer_worker.trainer.failures import TrainingFailed, diverged
 from trainer_worker.trainer.keeping import keep_surely
@@ -14,7 +15,10 @@ from tutelage.v1 import jobs_pb2
 
 
 def finish(run: Run, retry_delays_s: tuple[float, ...]) -> Iterator[Told]:
-    """Writes the complete checkpoint. Raises: TrainingFailed if it is no good, or finds no room."""
+    """Writes the complete checkpoint.
+
+    Raises: TrainingFailed if it is no good or finds no room; artifacts.StoreUnavailable.
+    """
     yield from choose_best(run)
     loss = run.state.validation_loss
     if not run.weights_are_finite() or (loss is not None and not math.isfinite(loss)):
@@ -22,9 +26,11 @@ def finish(run: Run, retry_delays_s: tuple[float, ...]) -> Iterator[Told]:
     yield jobs_pb2.Usage(peak_memory_bytes=memory.peak_bytes(run.device))
     stored = yield from keep_surely(run, retry_delays_s, complete=True)
     if not stored:
+        if run.kept.trouble is not None and not run.kept.trouble.full:
+            raise StoreUnavailable(run.kept.trouble.why)
         raise TrainingFailed(
             jobs_pb2.FAILURE_REASON_NO_SPACE,
-            f"The last checkpoint was not stored in {len(retry_delays_s) + 1} tries over {sum(retry_delays_s):.0f} s.",
+            f"No room for the last checkpoint in {len(retry_delays_s) + 1} tries over {sum(retry_delays_s):.0f} s.",
             help="Free space in the artifact store and submit the job again; its last checkpoint is kept.",
         )
 

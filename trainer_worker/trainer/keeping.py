@@ -39,6 +39,7 @@ def keep(run: Run, *, complete: bool = False) -> Iterator[Told]:
     try:
         waiting = snapshot(run, complete=complete)
     except NoSpace as error:
+        run.kept.trouble = NotKept(why=str(error), full=True)
         yield warning("checkpoint_failed", f"No room for the checkpoint after step {step}.", {"error": error})
         return
     yield from hand_over(run, waiting)
@@ -127,6 +128,7 @@ def collect(run: Run, *, wait_s: float = 0.0) -> Iterator[Told]:
 def told(run: Run, done: Waiting, outcome: Outcome) -> Iterator[Told]:
     match outcome:
         case NotKept():
+            run.kept.trouble = outcome
             message = f"No room for the checkpoint after step {done.step}."
             if not outcome.full:
                 message = f"The checkpoint after step {done.step} was not stored: {outcome.why}."

@@ -1,6 +1,7 @@
 """From an assignment to a run that is ready for its next step: what pretraining and fine-tuning prepare alike."""
 
 import dataclasses
+import functools
 import pathlib
 import platform
 import re
@@ -14,10 +15,11 @@ from artifacts import FileSet, Store
 from trainer_worker.trainer.engine import data, precision
 from trainer_worker.trainer.engine.attention import plain_is_faster
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, TrainingState
+from trainer_worker.trainer.engine.compilation import compiled, to_compile
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.optimizers import make_optimizers
-from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch, validation_windows
+from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch
 from trainer_worker.trainer.engine.text import Bytes, fetch_text
 from trainer_worker.trainer.engine.tokenizers import Tokenizer, byte_counts
 from trainer_worker.trainer.health import enter_lineage
@@ -74,13 +76,15 @@ def make_run(
     """Puts the parts together, and says what was found. Raises: UnusableData, BadCheckpoint."""
     spec, device = spec_of(assignment), begin()
     require_one_batch(data.training, batch_size=spec.optimization.batch_size)
-    state = checkpoint.state if checkpoint else new_state(assignment, spec, device)
-    precision.set_products(state.precision)
     model = subject.model.to(device)
+    tokens = spec.steps * spec.optimization.batch_size * data.training.context_length
+    state = checkpoint.state if checkpoint else new_state(assignment, spec, model, tokens=tokens)
+    precision.set_products(state.precision)
     set_training(model, spec)
     run = Run(
         spec=spec,
         model=model,
+        hidden=compiled(model, on=state.compiled),
         optimizer=make_optimizers(model.named_parameters(), spec.optimization),
         scaler=precision.LossScaler(state.precision),
         tokenizer=subject.tokenizer,
@@ -126,16 +130,21 @@ def set_training(model: Decoder, spec: Spec) -> None:
     model.train()
 
 
-def new_state(assignment: workers_pb2.Assignment, spec: Spec, device: torch.device) -> TrainingState:
-    """Raises: UnusableData if the device does not have the precision."""
+def new_state(assignment: workers_pb2.Assignment, spec: Spec, model: Decoder, *, tokens: int) -> TrainingState:
+    """The beginning of a run over so many tokens. Raises: UnusableData if the device cannot do what is asked for."""
+    device = model.embedding.weight.device
     try:
         arithmetic = precision.precision_of(spec.precision, device)
+        to_be_compiled = to_compile(
+            spec.compute.compilation, parameters=model.config.parameters, tokens=tokens, device=device
+        )
     except ValueError as error:
         raise UnusableData(str(error)) from error
     return TrainingState(
         seed=spec.seed,
         lineage=assignment.lineage,
         precision=arithmetic,
+        compiled=to_be_compiled,
         batch_size=spec.optimization.batch_size,
         micro_batch_size=spec.optimization.micro_batch_size or spec.optimization.batch_size,
         threads=torch.get_num_threads(),
@@ -153,10 +162,11 @@ def prepare_text(
     name = f"{part.sha256}-{part.train_bytes}"
     tokens = yield from tokens_of(training_text, tokenizer, name=f"{name}-training", scratch=place.scratch)
     held_out = yield from tokens_of(validation_text, tokenizer, name=f"{name}-validation", scratch=place.scratch)
-    words = {"dataset": part.name, "decode": tokenizer.decode}
+    windows = functools.partial(Windows, context_length=context_length, dataset=part.name, decode=tokenizer.decode)
+    held_out_length = min(context_length, max(1, len(held_out) - 1))
     return Data(
-        training=Windows(tokens, context_length=context_length, **words),
-        validation=validation_windows(held_out, context_length=context_length, **words),
+        training=windows(tokens),
+        validation=windows(held_out, context_length=held_out_length),
         opening=next((beginning_of(text) for text in (validation_text, training_text) if beginning_of(text)), ""),
     )
 
@@ -202,6 +212,7 @@ def describe(run: Run) -> Generator[Told, None, None]:
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "precision": state.precision,
+        "compiled": state.compiled,
         "attention": "plain" if plain_is_faster(query, keys=config.context_length) else "fused",
         "parameters": config.parameters,
         "moving_parameters": moving,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from trainer_worker.trainer.engine.optimizers import Optimizers
 from trainer_worker.trainer.engine.precision import LossScaler
 from trainer_worker.trainer.engine.samples import Samples
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
+from trainer_worker.trainer.snapshots import NotKept
 from trainer_worker.trainer.writing import Storing
 from tutelage.v1 import training_pb2
 from tutelage_internal.v1 import workers_pb2
@@ -38,7 +40,10 @@ class Waiting:
 
 @dataclasses.dataclass
 class Kept:
-    """Checkpoints of a run: the newest that is stored, the one that is being stored, and the next."""
+    """Checkpoints of a run: the newest that is stored, the one that is being stored, and the next.
+
+    `stall_s` is how long training has waited for them since that was told, `trouble` why the last one was not stored.
+    """
 
     storing: Storing
     newest: FileSet | None = None
@@ -46,14 +51,19 @@ class Kept:
     in_flight: Waiting | None = None
     next: Waiting | None = None
     stall_s: float = 0.0
+    trouble: NotKept | None = None
 
 
 @dataclasses.dataclass
 class Run:
-    """What one attempt works on. `best` holds what moved, as it was at the lowest held-out loss."""
+    """What one attempt works on.
+
+    `hidden` is that of the model, compiled or as it is. `best` holds what moved, as it was at the lowest held-out loss.
+    """
 
     spec: Spec
     model: Decoder
+    hidden: Callable[..., Tensor]
     optimizer: Optimizers
     scaler: LossScaler
     tokenizer: Tokenizer
@@ -72,14 +82,9 @@ class Run:
     best: dict[str, Tensor] | None = None
     scratch: pathlib.Path = pathlib.Path()
 
-    @property
-    def soft_cap(self) -> float | None:
-        return getattr(self.model.config, "logit_soft_cap", None)
-
     def predict(self, batch: Batch) -> Tensor:
         """The hidden state at every position, from which the next token follows. Shape (B, T, D)."""
-        sight = {"positions_BT": batch.positions_BT, "documents_BT": batch.documents_BT}
-        return self.model.hidden(batch.tokens_BT, **{key: value for key, value in sight.items() if value is not None})
+        return self.hidden(batch.tokens_BT, positions_BT=batch.positions_BT, documents_BT=batch.documents_BT)
 
     def weights_are_finite(self) -> bool:
         return is_finite(self.model)

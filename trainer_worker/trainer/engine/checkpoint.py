@@ -54,6 +54,7 @@ class TrainingState:
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     data_chain: str = ""
     loss_chain: str = ""
+    compiled: bool = False
     scaler: dict[str, float] = dataclasses.field(default_factory=dict)
     # Health: see trainer/health.py.
     skipped_in_a_row: int = 0

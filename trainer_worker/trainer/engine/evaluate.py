@@ -1,6 +1,6 @@
 """How well a model predicts text that it does not train on.
 
-B rows   T positions   V vocabulary
+B rows   T positions   X positions of all rows   D width   V vocabulary
 """
 
 import dataclasses
@@ -50,18 +50,14 @@ def nats_of(model: Decoder, batch: Batch, *, precision: str) -> float:
     device = model.embedding.weight.device
     moved = batch.to(device)
     with torch.inference_mode(), autocast(precision, device=device):
+        hidden_BTD = model.hidden(moved.tokens_BT, positions_BT=moved.positions_BT, documents_BT=moved.documents_BT)
         losses_X: Tensor = token_losses(
-            hidden_of(model, moved).flatten(0, 1),
+            hidden_BTD.flatten(0, 1),
             model.output_weight,
             moved.targets_BT.flatten(),
-            soft_cap=getattr(model.config, "logit_soft_cap", None),
+            soft_cap=model.config.logit_soft_cap,
         )
     return losses_X.sum(dtype=torch.float64).item()
-
-
-def hidden_of(model: Decoder, batch: Batch) -> Tensor:
-    sight = {"positions_BT": batch.positions_BT, "documents_BT": batch.documents_BT}
-    return model.hidden(batch.tokens_BT, **{key: value for key, value in sight.items() if value is not None})
 
 
 def bytes_of(batch: Batch, token_bytes_V: np.ndarray) -> int:

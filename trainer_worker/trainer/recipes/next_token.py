@@ -58,6 +58,7 @@ def train(
 
         # Go back, if the numbers have been astray for too long.
         if (yield from roll_back_if_lost(run)):
+            checkpoint_owed = False
             yield from observe(run)
 
     yield from settle(run)
@@ -104,7 +105,7 @@ def forward_and_backward(run: Run, batch: Batch) -> Tensor:
                 run.model.output_weight,
                 part.targets_BT.flatten(),
                 label_smoothing=run.spec.regularization.label_smoothing,
-                soft_cap=run.soft_cap,
+                soft_cap=run.model.config.logit_soft_cap,
             )
 
         # Backward: how should each weight have been, to be less wrong?
