@@ -64,7 +64,7 @@ def _verification(uow: UnitOfWork, job: Job) -> Verification | None:
     verified, begin = uow.jobs.find(job.project_id, job_id), uow.checkpoints.find_at(job.base.artifact_prefix)
     assert verified is not None and begin is not None, "jobs and the rows of their checkpoints are never removed"
     assert isinstance(verified.spec, TrainSpec | FineTuneSpec), "only steps of training are verified"
-    lineage = uow.metrics.lineage_at(verified.uid, step=job.spec.first_step) or verified.lineage
+    lineage = uow.metrics.lineage_at(verified.uid, step=job.spec.last_step) or verified.lineage
     recorded = uow.metrics.recorded(verified.uid, lineage=lineage, after=begin.step, last=job.spec.last_step)
     return Verification(
         spec=verified.spec,

@@ -28,7 +28,8 @@ def query_metrics(
             job.uid,
             keys=keys,
             step_min=step_min or 0,
-            step_max=step_max,
+            # What lies beyond was recorded before the run went back to an earlier step.
+            step_max=job.recorded_step if step_max is None else min(step_max, job.recorded_step),
             points_max=points_max or METRIC_POINTS_DEFAULT,
         )
     return tuple(found)

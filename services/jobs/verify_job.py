@@ -104,7 +104,7 @@ def _check_recorded(uow: UnitOfWork, job: Job, begin: Checkpoint, spec: VerifySp
     if span > limits.VERIFIED_STEPS_MAX:
         words = f"from the checkpoint of step {begin.step:,} to step {spec.last_step:,} are {span:,} steps, and at most"
         raise InvalidField.of("steps", f"{words} {limits.VERIFIED_STEPS_MAX:,} are computed again: ask for fewer")
-    lineage = uow.metrics.lineage_at(job.uid, step=spec.first_step) or job.lineage
+    lineage = uow.metrics.lineage_at(job.uid, step=spec.last_step) or job.lineage
     if uow.metrics.count_recorded(job.uid, lineage=lineage, after=begin.step, last=spec.last_step) < span:
         words = f"steps {begin.step + 1:,} to {spec.last_step:,} of {job.name} are not of one line: the run went back"
         raise WrongState.of(f"{words} in between; choose steps on one side of that", state=job.state.value)

@@ -228,6 +228,22 @@ def test_a_file_set_is_read_back_as_it_was_filled(keeper: Keeper, tmp_path: path
     }
 
 
+def test_the_files_of_a_file_set_are_listed_and_read_from_any_place(keeper: Keeper) -> None:
+    store = keeper.open()
+    written = store.write_file_set("sets/a", fill_with({"b.bin": b"0123456789", "a.json": b"{}"}))
+    files = store.files("sets/a", manifest_sha256=written.manifest_sha256)
+    assert [(file.name, file.size_bytes) for file in files] == [("a.json", 2), ("b.bin", 10)]
+    for offset, wanted in ((0, b"0123456789"), (7, b"789"), (10, b"")):
+        with store.open_file("sets/a", files[1], offset=offset) as opened:
+            assert opened.read() == wanted
+    with pytest.raises(artifacts.CorruptFileSet):
+        store.files("sets/a", manifest_sha256="0" * 64)
+    with pytest.raises(artifacts.NotStored):
+        store.files("sets/b", manifest_sha256=written.manifest_sha256)
+    with pytest.raises(artifacts.NotStored), store.open_file("sets/b", files[1]):
+        pass
+
+
 def test_the_same_files_have_the_same_manifest(keeper: Keeper) -> None:
     store = keeper.open()
     first, second = (store.write_file_set(name, fill_with(FILES)) for name in ("a", "b"))

@@ -127,10 +127,11 @@ class Bench:
         return report_facts(self.house, job_uid=at.job.uid, epoch=at.job.epoch, facts=facts)
 
     def written(
-        self, at: Assignment, *, step: int, content: bytes = b"weights", complete: bool = False
+        self, at: Assignment, *, step: int, content: bytes = b"weights", complete: bool = False, lineage: int = 0
     ) -> CheckpointWritten:
-        """Write a checkpoint into the store."""
-        prefix = f"{checkpoint_prefix(at.job.uid, epoch=at.job.epoch)}/step-{step}"
+        """Write a checkpoint into the store; on a line of steps other than the first, its name says which."""
+        line = f"-l{lineage}" if lineage else ""
+        prefix = f"{checkpoint_prefix(at.job.uid, epoch=at.job.epoch)}/step-{step}{line}"
         stored = self.house.store.write_file_set(prefix, lambda folder: _fill(folder, content))
         return CheckpointWritten(
             step=step,
@@ -140,6 +141,7 @@ class Bench:
             complete=complete,
             parameters=at.job.spec.parameters,
             validation_loss=1.5 if complete else None,
+            lineage=lineage,
         )
 
     def commit(self, at: Assignment, written: CheckpointWritten, *, through_seq: int = 0) -> None:
