@@ -39,6 +39,11 @@ class Row:
     texts: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
 
+    @property
+    def characters(self) -> int:
+        said = sum(len(message["content"]) for message in self.messages)
+        return said + sum(map(len, self.texts))
+
     def identity(self) -> bytes:
         """Equal for rows that say the same."""
         content = json.dumps([self.texts, self.messages], sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -46,6 +46,9 @@ class Samples(Protocol):
     def order(self, samples: np.ndarray, *, seed: int) -> np.ndarray:
         """The number of the sequence that each sample is, samples counted over all epochs. Shape (n,), int64."""
 
+    def spread(self, sequences: int) -> np.ndarray:
+        """The numbers of at most so many sequences, spread over all of them, always the same. Shape (n,), int64."""
+
     def origin(self, index: int, place: int) -> Origin:
         """Where position `place` of sequence `index` came from."""
 
@@ -71,10 +74,19 @@ class Windows:
     def order(self, samples: np.ndarray, *, seed: int) -> np.ndarray:
         return shuffled(samples, count=self.count, seed=seed)
 
+    def spread(self, sequences: int) -> np.ndarray:
+        return evenly(self.count, sequences)
+
     def origin(self, index: int, place: int) -> Origin:
         begin = index * self.context_length
         window = self.text_tokens[begin : begin + self.context_length + 1]
         return Origin(self._dataset, row=0, token=begin + place, excerpt=excerpt(window, self._decode))
+
+
+def evenly(count: int, wanted: int) -> np.ndarray:
+    """At most `wanted` numbers from 0 to count - 1, evenly apart. Shape (min(wanted, count),), int64."""
+    taken = min(wanted, count)
+    return np.arange(taken) * count // max(1, taken)
 
 
 def excerpt(tokens: np.ndarray, decode: Decode | None) -> str:
@@ -93,10 +105,9 @@ def batch(samples: Samples, *, seed: int, first_sample: int, size: int) -> tuple
 
 
 def validation_batches(samples: Samples, *, sequences: int, rows: int) -> Iterator[Batch]:
-    """The same sequences each time, spread evenly over all of them, `rows` at once. None if there is no sequence."""
-    count = min(sequences, samples.count)
-    indices = np.arange(count) * samples.count // max(1, count)
-    for begin in range(0, count, rows):
+    """The same sequences each time, spread over all of them, `rows` at once. None if there is no sequence."""
+    indices = samples.spread(sequences)
+    for begin in range(0, len(indices), rows):
         yield samples.read(indices[begin : begin + rows])
 
 
@@ -112,9 +123,15 @@ def require_one_batch(samples: Samples, *, batch_size: int) -> None:
     """Raises: UnusableData if a batch would hold the same sequence twice."""
     if samples.count >= batch_size:
         return
-    needed = batch_size * samples.context_length + 1
+    length = samples.context_length
+    if isinstance(samples, Windows):
+        raise UnusableData(
+            f"the training part has {samples.tokens} tokens, and one batch of {batch_size} sequences of {length} needs "
+            f"{batch_size * length + 1}",
+            help="Use more text, a smaller batch_size or a shorter context_length.",
+        )
     raise UnusableData(
-        f"the training part has {samples.tokens} tokens, and one batch of {batch_size} sequences of "
-        f"{samples.context_length} needs {needed}",
-        help="Use more text, a smaller batch_size or a shorter context_length.",
+        f"the training part has {samples.tokens} tokens that fill {samples.count} sequences of at most {length}, and "
+        f"one batch needs {batch_size}",
+        help="Use more rows, a smaller batch_size, a shorter context_length, or switch packing off.",
     )

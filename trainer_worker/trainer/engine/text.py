@@ -20,15 +20,19 @@ def fetch_text(store: Store, *, key: str, sha256: str, size_bytes: int, scratch:
 
     Shape: (bytes,) uint8. Raises: UnusableData if the bytes do not have the hash of the dataset.
     """
+    path = fetch_file(store, key=key, sha256=sha256, size_bytes=size_bytes, scratch=scratch)
+    return np.memmap(path, np.uint8, mode="r") if size_bytes else np.zeros(0, np.uint8)
+
+
+def fetch_file(store: Store, *, key: str, sha256: str, size_bytes: int, scratch: pathlib.Path) -> pathlib.Path:
+    """The same as a file."""
     path = scratch / "datasets" / sha256
     if not path.exists() or file_sha256(path) != sha256:
         copy(store, key, path)
         if (found := file_sha256(path)) != sha256:
             path.unlink()
             raise UnusableData(f"the dataset's {size_bytes} bytes have the hash {found[:12]}…, not {sha256[:12]}…")
-    if size_bytes == 0:
-        return np.zeros(0, np.uint8)
-    return np.memmap(path, np.uint8, mode="r")
+    return path
 
 
 def copy(store: Store, key: str, path: pathlib.Path) -> None:

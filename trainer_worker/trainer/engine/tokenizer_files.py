@@ -69,6 +69,11 @@ class FileTokenizer:
         """How end-of-text is written, for chat templates."""
         return self.inner.id_to_token(self.end_of_text) or ""
 
+    @property
+    def beginning_words(self) -> str:
+        """How the beginning of a text is written; often nothing."""
+        return "".join(self.inner.id_to_token(token) or "" for token in self.beginning)
+
     @classmethod
     def load(
         cls, path: pathlib.Path, *, end_of_text: int | str | None = None, chat_template: str | None = None

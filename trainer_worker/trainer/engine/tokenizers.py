@@ -34,6 +34,10 @@ class Tokenizer(Protocol):
     def end_of_text_words(self) -> str:
         """How end-of-text is written, for chat templates."""
 
+    @property
+    def beginning_words(self) -> str:
+        """How the beginning of a text is written, for chat templates; often nothing."""
+
     def encode(self, text: str) -> list[int]: ...
 
     def encode_rows(self, texts: Sequence[str], *, continuing: bool = False) -> list[np.ndarray]:
@@ -71,6 +75,7 @@ class ByteTokenizer:
     vocabulary_size = 257
     end_of_text = 256
     end_of_text_words = END_OF_TEXT
+    beginning_words = ""
     chat_template: str | None = None
     beginning: tuple[int, ...] = ()
     special_tokens: Mapping[str, SpecialToken] = {END_OF_TEXT: SpecialToken(256)}
