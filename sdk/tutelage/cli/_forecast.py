@@ -33,9 +33,16 @@ def forecast_details(forecast: "tutelage.Forecast") -> dict[str, str]:
         "memory": size(forecast.memory_bytes),
         "checkpoint": size(forecast.checkpoint_bytes),
         "training time": training_time(forecast),
-        "queue": "unknown" if forecast.queue_seconds is None else f"about {duration(forecast.queue_seconds)}",
+        "queue": waiting_time(forecast.queue_seconds),
         "rests on": forecast.basis,
     }
+
+
+def waiting_time(seconds: float | None) -> str:
+    """Returns the expected time in the queue."""
+    if seconds is None:
+        return "unknown"
+    return "starts at once" if seconds < 1 else f"about {duration(seconds)}"
 
 
 def training_time(forecast: "tutelage.Forecast") -> str:

@@ -54,11 +54,11 @@ def job_details(info: "tutelage.JobInfo") -> Mapping[str, str]:
     progress, failure = info.progress, info.failure
     return {
         "job": short_name(info.name),
+        "kind": kind_of(info),
         "state": f"{info.state} (pausing)" if info.pausing else info.state,
         "failure": f"{failure.reason}: {failure.message}" if failure else "",
         "what would help": failure.help if failure else "",
         "progress": describe_progress(progress) if progress else "",
-        "kind": kind_of(info),
         "model": short_name(info.model),
         **spec_details(info),
         "labels": ", ".join(f"{key}={value}" for key, value in info.labels.items()),

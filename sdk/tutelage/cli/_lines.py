@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 LINES_OF_PROGRESS = 20
 ROWS_MAX = 3
+# A row this many times as hard as the last step is worth a line of its own.
+OUTLIER = 1.5
 EXCERPT_CHARACTERS = 40
 
 
@@ -30,8 +32,10 @@ class Lines:
 
     def show(self, event: "tutelage.JobEvent") -> None:
         """Prints an event if it is worth a line."""
-        metric = event.metric_logged
-        if metric is None:
+        metric, blamed = event.metric_logged, event.rows_blamed
+        if blamed is not None:
+            self.write(describe_event(event) if stands_out(blamed, self.story.loss) else "")
+        elif metric is None:
             self.write(describe_event(event))
         elif metric.step % self.interval_steps == 0 or "eval/loss" in metric.values or metric.step == 1:
             self.write(describe_story(self.story))
@@ -79,6 +83,11 @@ def describe_event(event: "tutelage.JobEvent") -> str:
     if (back := event.rolled_back) is not None:
         return f"back to step {back.to_step:,} from step {back.from_step:,}: {one_line(back.message)}"
     return ""
+
+
+def stands_out(blamed: "tutelage.RowsBlamed", usual_loss: float | None) -> bool:
+    """Says whether the hardest row is much harder than what is usual now; the events have all of them."""
+    return bool(blamed.rows) and usual_loss is not None and blamed.rows[0].loss > OUTLIER * usual_loss
 
 
 def describe_row(row: "tutelage.BlamedRow") -> str:

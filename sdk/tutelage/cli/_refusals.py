@@ -17,7 +17,16 @@ def describe_refusal(error: "tutelage.TutelageError") -> str:
         others = [f"  {v.field}: {v.description}" for v in error.field_violations if not ROW.fullmatch(v.field)]
         return "\n".join([error.message, *others, table])
     options = options_of(error)
-    return f"{error}\n  on the command line: {', '.join(options)}" if options else str(error)
+    hints = [f"  on the command line: {', '.join(options)}"] if options else []
+    return "\n".join([one_field_a_line(error), *hints])
+
+
+def one_field_a_line(error: "tutelage.TutelageError") -> str:
+    """Returns the message; one that strings several fields together has a line for each instead."""
+    fields = [f"{violation.field}: {violation.description}" for violation in error.field_violations]
+    if len(fields) < 2 or error.message != "; ".join(fields):
+        return str(error)
+    return "\n".join([f"{len(fields)} fields are wrong", *(f"  {field}" for field in fields)])
 
 
 def table_of(error: "tutelage.TutelageError") -> str:

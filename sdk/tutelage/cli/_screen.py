@@ -60,7 +60,7 @@ class Screen:
         if story.sample is not None:
             parts.append(self.sample(story.sample))
         if story.blamed is not None and story.blamed.rows:
-            parts.append(styled(f"hardest so far: {describe_row(story.blamed.rows[0])}", "dim"))
+            parts.append(styled(f"hardest lately: {describe_row(story.blamed.rows[0])}", "dim"))
         parts.append(styled("Ctrl-C leaves; the job goes on", "dim"))
         return Group(*parts)
 

@@ -1,5 +1,6 @@
 """What the commands that submit training share: options from the table of hyperparameters, and how they end."""
 
+import difflib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,11 @@ class Word(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Returns the word."""
-        return super().convert(value.replace("-", "_"), param, ctx)
+        word = value.replace("-", "_")
+        near = difflib.get_close_matches(word, self.choices, n=1)
+        if near and word not in self.choices:
+            self.fail(f"{value!r} is none of {', '.join(self.choices)}. Did you mean {near[0]!r}?", param, ctx)
+        return super().convert(word, param, ctx)
 
 
 class Template(click.ParamType):

@@ -64,7 +64,8 @@ def wait_for_verdict(verifying: "tutelage.Job", *, output: str) -> "tutelage.Not
     elif output == "name":
         show(verifying.name)
     else:
-        print_details({"verdict": verdict.kind, "": verdict.message, **verdict.details})
+        show(verdict.message)
+        print_details({name.replace("_", " "): text for name, text in sorted(verdict.details.items())})
     return verdict
 
 

@@ -130,7 +130,7 @@ def verdict(service: ServiceDouble, kind: str) -> None:
 def test_steps_that_come_out_the_same_are_exit_code_0(service: ServiceDouble) -> None:
     verdict(service, "verified")
     result = run_well("jobs", "verify", JOB)
-    assert "10 steps came out the same" in result.stdout
+    assert result.stdout.splitlines() == ["10 steps came out the same", "step  13"]
     assert f"computes steps of {JOB} again" in result.stderr
 
 
@@ -294,6 +294,23 @@ def test_bad_rows_are_a_table(service: ServiceDouble, tmp_path: pathlib.Path) ->
     ]
 
 
+def test_several_wrong_fields_have_a_line_each(service: ServiceDouble) -> None:
+    fields = {"spec.steps": "must be above 0", "spec.lora.rank": "must be 1 to 1024"}
+    message = "; ".join(f"{field}: {text}" for field, text in fields.items())
+    service.fail("FineTune", failure(grpc.StatusCode.INVALID_ARGUMENT, message, fields=fields))
+    assert run(*TUNE).stderr.splitlines() == [
+        "error: 2 fields are wrong",
+        "  spec.steps: must be above 0",
+        "  spec.lora.rank: must be 1 to 1024",
+    ]
+
+
+def test_the_nearest_word_is_suggested(service: ServiceDouble) -> None:
+    result = run(*TUNE, "--optimizer", "moun")
+    assert result.exit_code == 2
+    assert "Did you mean 'muon'?" in result.stderr
+
+
 def event(**content: Any) -> jobs_pb2.JobEvent:
     return jobs_pb2.JobEvent(cursor=1, epoch=1, **content)
 
@@ -324,7 +341,7 @@ def test_a_terminal_keeps_rollbacks_on_the_screen(service: ServiceDouble) -> Non
     assert code == 0
     assert "back to step 8 from step 12" in text
     assert "1 × back to a checkpoint" in text
-    assert "hardest so far: plays row 42" in text
+    assert "hardest lately: plays row 42" in text
 
 
 def test_a_story_forgets_what_was_thrown_away(service: ServiceDouble) -> None:
