@@ -230,6 +230,16 @@ def common_fields(*, steps: int, checkpoint_interval: int, **changes: Any) -> di
     }
 
 
+def assert_only_whole_checkpoints(bench: Bench, story: Story) -> None:
+    """Whatever died: what lies in the store is whole, and what was told lies there."""
+    prefixes = {key.rpartition("/")[0] for key in bench.store.keys("checkpoints")}
+    for prefix in prefixes:
+        found = bench.store.find_file_set(prefix)
+        assert found is not None, f"{prefix} has files and no manifest"
+        bench.store.read_file_set(prefix, manifest_sha256=found.manifest_sha256, scratch=bench.scratch)
+    assert {written.artifact_prefix for written in story.checkpoints.values()} <= prefixes
+
+
 def resume_from(written: facts_pb2.CheckpointWritten) -> workers_pb2.CheckpointArtifact:
     return workers_pb2.CheckpointArtifact(
         step=written.step, artifact_prefix=written.artifact_prefix, manifest_sha256=written.manifest_sha256

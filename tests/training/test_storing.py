@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from artifacts import StoreUnavailable
-from tests.training.runs import Bench, Story, bench_with, resume_from, tiny_spec
+from tests.training.runs import Bench, assert_only_whole_checkpoints, bench_with, resume_from, tiny_spec
 from trainer_worker.trainer.snapshots import NotKept, Outcome, Stored, outcome_line, outcome_of
 from trainer_worker.trainer.writing import StoringProcess
 from tutelage.v1 import jobs_pb2, training_pb2
@@ -105,15 +105,6 @@ def test_a_writer_that_is_killed_stops_no_training(bench: Bench, monkeypatch: py
     assert [note.details["step"] for note in notes] == ["4", "12"]
     assert "was ended by signal 9" in notes[0].message
     assert_only_whole_checkpoints(bench, story)
-
-
-def assert_only_whole_checkpoints(bench: Bench, story: Story) -> None:
-    prefixes = {key.rpartition("/")[0] for key in bench.store.keys("checkpoints")}
-    for prefix in prefixes:
-        found = bench.store.find_file_set(prefix)
-        assert found is not None, f"{prefix} has files and no manifest"
-        bench.store.read_file_set(prefix, manifest_sha256=found.manifest_sha256, scratch=bench.scratch)
-    assert {written.artifact_prefix for written in story.checkpoints.values()} <= prefixes
 
 
 class BackAt(Patient):

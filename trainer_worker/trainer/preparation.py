@@ -1,27 +1,25 @@
 """From an assignment to a run that is ready for its next step: what pretraining and fine-tuning prepare alike."""
 
 import dataclasses
-import functools
 import pathlib
 import platform
-import re
 from collections.abc import Generator
 from importlib.metadata import version
+from typing import TypeVar
 
-import numpy as np
 import torch
 
 from artifacts import FileSet, Store
-from trainer_worker.trainer.engine import data, precision
+from trainer_worker.trainer.engine import precision
 from trainer_worker.trainer.engine.attention import plain_is_faster
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, TrainingState
 from trainer_worker.trainer.engine.compilation import compiled, to_compile
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.optimizers import make_optimizers
-from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch
-from trainer_worker.trainer.engine.text import Bytes, fetch_text
+from trainer_worker.trainer.engine.samples import Samples
 from trainer_worker.trainer.engine.tokenizers import Tokenizer, byte_counts
+from trainer_worker.trainer.engine.training_data import Remark, prepare_data
 from trainer_worker.trainer.health import enter_lineage
 from trainer_worker.trainer.resuming import put_the_rest_back, resumed
 from trainer_worker.trainer.run import Kept, Run, Spec, spec_of
@@ -29,8 +27,9 @@ from trainer_worker.trainer.telling import Told, info, progress, warning
 from trainer_worker.trainer.writing import Storing
 from tutelage_internal.v1 import pipe_pb2, workers_pb2
 
-PROMPT = re.compile(r"\s*((?:\S+\s+){0,7}\S+)")
-PROMPT_CHARACTERS_MAX = 80
+REMARKS_FOR_INFORMATION = ("rows",)
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What it is trained and evaluated on. `opening` is held-out text that a prompt can be taken from."""
+    """What it is trained and evaluated on. `opening` is what samples go on from, unless the spec says otherwise."""
 
     training: Samples
     validation: Samples
@@ -75,7 +74,6 @@ def make_run(
 ) -> Generator[Told, None, Run]:
     """Puts the parts together, and says what was found. Raises: UnusableData, BadCheckpoint."""
     spec, device = spec_of(assignment), begin()
-    require_one_batch(data.training, batch_size=spec.optimization.batch_size)
     model = subject.model.to(device)
     tokens = spec.steps * spec.optimization.batch_size * data.training.context_length
     state = checkpoint.state if checkpoint else new_state(assignment, spec, model, tokens=tokens)
@@ -91,7 +89,7 @@ def make_run(
         training=data.training,
         validation=data.validation,
         bytes_of_token=byte_counts(subject.tokenizer),
-        prompt=spec.samples.prompt if spec.samples.HasField("prompt") else first_words(data.opening),
+        prompt=spec.samples.prompt if spec.samples.HasField("prompt") else data.opening,
         state=state,
         device=device,
         store=place.store,
@@ -153,53 +151,39 @@ def new_state(assignment: workers_pb2.Assignment, spec: Spec, model: Decoder, *,
     )
 
 
-def prepare_text(
-    assignment: workers_pb2.Assignment, place: Place, *, tokenizer: Tokenizer, context_length: int
+def prepare_samples(
+    assignment: workers_pb2.Assignment, place: Place, *, subject: Subject, context_length: int
 ) -> Generator[Told, None, Data]:
-    """The windows of a plain text."""
-    part = assignment.dataset
-    training_text, validation_text = yield from texts_of(assignment, place)
-    name = f"{part.sha256}-{part.train_bytes}"
-    tokens = yield from tokens_of(training_text, tokenizer, name=f"{name}-training", scratch=place.scratch)
-    held_out = yield from tokens_of(validation_text, tokenizer, name=f"{name}-validation", scratch=place.scratch)
-    windows = functools.partial(Windows, context_length=context_length, dataset=part.name, decode=tokenizer.decode)
-    held_out_length = min(context_length, max(1, len(held_out) - 1))
-    return Data(
-        training=windows(tokens),
-        validation=windows(held_out, context_length=held_out_length),
-        opening=next((beginning_of(text) for text in (validation_text, training_text) if beginning_of(text)), ""),
+    """The sequences of the datasets of an assignment. Raises: UnusableData."""
+    found = yield from with_remarks(
+        prepare_data(
+            assignment,
+            tokenizer=subject.tokenizer,
+            context_length=context_length,
+            store=place.store,
+            scratch=place.scratch,
+        )
     )
+    return Data(*found)
 
 
-def texts_of(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told, None, tuple[Bytes, Bytes]]:
-    part = assignment.dataset
-    yield loading()
-    text = fetch_text(place.store, key=part.key, sha256=part.sha256, size_bytes=part.size_bytes, scratch=place.scratch)
-    return text[: part.train_bytes], text[part.train_bytes :]
-
-
-def tokens_of(
-    text: Bytes, tokenizer: Tokenizer, *, name: str, scratch: pathlib.Path
-) -> Generator[Told, None, np.ndarray]:
-    found = np.zeros(0, np.uint32)
-    for tokens in data.tokenized(text, tokenizer=tokenizer, name=name, scratch=scratch):
-        yield loading()
-        found = tokens
-    return found
+def with_remarks(signs: Generator[Remark | None, None, Result]) -> Generator[Told, None, Result]:
+    """Tells signs of life and remarks of something that takes a while. Returns what came out of it."""
+    while True:
+        try:
+            remark = next(signs)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        yield progress(pipe_pb2.SECTION_LOAD)
+        if remark is not None:
+            note = info if remark.kind in REMARKS_FOR_INFORMATION else warning
+            yield note(remark.kind, remark.message, remark.details)
 
 
 def versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("numpy", "safetensors", "tokenizers", "tutelage-server")}
     return packages | {"python": platform.python_version(), "torch": torch.__version__}
-
-
-def beginning_of(text: Bytes) -> str:
-    return text[: 8 * PROMPT_CHARACTERS_MAX].tobytes().decode(errors="ignore").strip()
-
-
-def first_words(opening: str) -> str:
-    words = PROMPT.match(opening)
-    return words[1][:PROMPT_CHARACTERS_MAX] if words else ""
 
 
 def describe(run: Run) -> Generator[Told, None, None]:

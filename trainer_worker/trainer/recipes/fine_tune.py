@@ -11,7 +11,7 @@ from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.precision import AUTOCAST
 from trainer_worker.trainer.engine.stored_model import StoredModel, load_model
 from trainer_worker.trainer.keeping import RETRY_DELAYS_S
-from trainer_worker.trainer.preparation import Place, Subject, loading, make_run, prepare_text
+from trainer_worker.trainer.preparation import Place, Subject, loading, make_run, prepare_samples
 from trainer_worker.trainer.recipes.next_token import train
 from trainer_worker.trainer.resuming import checkpoint_of
 from trainer_worker.trainer.run import Run
@@ -49,7 +49,7 @@ def prepare(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told,
     subject = adapted(assignment, place, checkpoint) if spec.HasField("lora") else whole(assignment, place, checkpoint)
     yield loading()
     length = context_length(spec, subject)
-    data = yield from prepare_text(assignment, place, tokenizer=subject.tokenizer, context_length=length)
+    data = yield from prepare_samples(assignment, place, subject=subject, context_length=length)
     run = yield from make_run(assignment, place, subject=subject, data=data, checkpoint=checkpoint)
     if run.adapted and run.state.precision in AUTOCAST:
         from trainer_worker.trainer.engine.lora import hold_cast

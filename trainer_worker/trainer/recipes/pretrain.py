@@ -6,12 +6,20 @@ from collections.abc import Callable, Generator
 from artifacts import Store
 from trainer_worker.trainer.engine import rng
 from trainer_worker.trainer.engine.checkpoint import Checkpoint
+from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.model import Decoder, ModelConfig
 from trainer_worker.trainer.engine.stored_model import load_model
-from trainer_worker.trainer.engine.text import Bytes
-from trainer_worker.trainer.engine.tokenizers import BytePairTokenizer, ByteTokenizer, Tokenizer
+from trainer_worker.trainer.engine.tokenizers import Tokenizer
+from trainer_worker.trainer.engine.training_data import make_tokenizer
 from trainer_worker.trainer.keeping import RETRY_DELAYS_S
-from trainer_worker.trainer.preparation import Place, Subject, loading, make_run, prepare_text, texts_of
+from trainer_worker.trainer.preparation import (
+    Place,
+    Subject,
+    loading,
+    make_run,
+    prepare_samples,
+    with_remarks,
+)
 from trainer_worker.trainer.recipes.next_token import train
 from trainer_worker.trainer.resuming import checkpoint_of, not_of_this_job
 from trainer_worker.trainer.run import Run
@@ -41,7 +49,7 @@ def pretrain(
 
 
 def prepare(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told, None, Run]:
-    """Reads the text, makes or reads tokens, and builds the model or takes it from the checkpoint to resume from.
+    """Makes a tokenizer, builds the model or takes both from the checkpoint to resume from, and reads the data.
 
     Raises: UnusableData if the text is too short for one batch; BadCheckpoint if there is one and it does not serve.
     """
@@ -51,12 +59,9 @@ def prepare(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told,
     if checkpoint:
         subject = as_left(assignment, checkpoint)
     else:
-        training_text, _ = yield from texts_of(assignment, place)
-        yield loading()
-        subject = new_subject(spec, training_text)
-        yield from small_vocabulary(spec, subject.tokenizer)
+        subject = yield from new_subject(assignment, place)
     length = spec.architecture.context_length
-    data = yield from prepare_text(assignment, place, tokenizer=subject.tokenizer, context_length=length)
+    data = yield from prepare_samples(assignment, place, subject=subject, context_length=length)
     return (yield from make_run(assignment, place, subject=subject, data=data, checkpoint=checkpoint))
 
 
@@ -69,23 +74,24 @@ def as_left(assignment: workers_pb2.Assignment, checkpoint: Checkpoint) -> Subje
     return Subject(stored.model, stored.tokenizer)
 
 
-def new_subject(spec: training_pb2.TrainSpec, text: Bytes) -> Subject:
-    tokenizer = make_tokenizer(spec.tokenizer, text)
+def new_subject(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told, None, Subject]:
+    """A tokenizer made or read, and a model with new weights. Raises: UnusableData."""
+    spec = assignment.train
+    making = make_tokenizer(spec.tokenizer, assignment, store=place.store, scratch=place.scratch)
+    try:
+        tokenizer = yield from with_remarks(making)
+    except BadCheckpoint as error:
+        raise UnusableData(f"the tokenizer cannot be used: {error}") from error
+    yield from small_vocabulary(spec, tokenizer)
     rng.seed_all(spec.seed)
     model = Decoder(model_config(spec, vocabulary_size=tokenizer.vocabulary_size))
     model.initialize(spec.seed)
     return Subject(model, tokenizer)
 
 
-def make_tokenizer(spec: training_pb2.TokenizerSpec, text: Bytes) -> Tokenizer:
-    if spec.kind == training_pb2.TOKENIZER_KIND_BPE:
-        return BytePairTokenizer.train(text, vocabulary_size=spec.vocabulary_size)
-    return ByteTokenizer()
-
-
 def small_vocabulary(spec: training_pb2.TrainSpec, tokenizer: Tokenizer) -> Generator[Told, None, None]:
     found, asked = tokenizer.vocabulary_size, spec.tokenizer.vocabulary_size
-    if found < asked:
+    if found < asked and spec.tokenizer.kind == training_pb2.TOKENIZER_KIND_BPE:
         message = f"The text yields {found} tokens, not the {asked} asked for."
         yield warning("small_vocabulary", message, {"vocabulary_size": found, "asked": asked})
 
