@@ -31,7 +31,8 @@ def open_model_folder(path: pathlib.Path) -> BinaryIO:
     """
     if not is_model_folder(path):
         raise local_refusal("source", f"{path} holds neither {' nor '.join(CONFIGS)}: it is no folder of a model")
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+    there = (file for file in path.iterdir() if file.suffix in SUFFIXES and file.name[0] != "." and file.is_file())
+    files = sorted(there)
     if not any(file.suffix == ".safetensors" for file in files):
         pickled = sorted(file.name for file in path.iterdir() if file.suffix in PICKLES)
         found = f"; {pickled[0]} is a pickle file, which can run code: save it as safetensors" if pickled else ""

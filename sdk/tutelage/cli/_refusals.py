@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tutelage
 
-# How the service names a field of a row: rows[12].messages, counted from 1.
-ROW = re.compile(r"rows?\[(\d+)\]\.?(.*)")
+# How the service names a field of a row: `row 12.messages[0].content`, or `row 12` for the whole row.
+ROW = re.compile(r"row (\d+)\.?(.*)")
 
 
 def describe_refusal(error: "tutelage.TutelageError") -> str:
@@ -15,7 +15,9 @@ def describe_refusal(error: "tutelage.TutelageError") -> str:
     table = table_of(error)
     if table:
         others = [f"  {v.field}: {v.description}" for v in error.field_violations if not ROW.fullmatch(v.field)]
-        return "\n".join([error.message, *others, table])
+        # The message names the first rows, as the table does.
+        summary = error.message.partition(": row ")[0]
+        return "\n".join([summary, *others, table])
     options = options_of(error)
     hints = [f"  on the command line: {', '.join(options)}"] if options else []
     return "\n".join([one_field_a_line(error), *hints])

@@ -276,17 +276,22 @@ def test_an_upload_says_what_to_do_with_it(
 
 def test_bad_rows_are_a_table(service: ServiceDouble, tmp_path: pathlib.Path) -> None:
     fields = {
-        "rows[3].prompt": "must be text, is 5",
-        "rows[1204]": "is no JSON: expected '}'\x1b[2J",
+        "row 3.prompt": "must be text, is 5",
+        "row 1204": "is no JSON: expected '}'\x1b[2J",
         "filename": "odd",
     }
-    status = failure(grpc.StatusCode.INVALID_ARGUMENT, "2 rows are bad", reason="INVALID_DATA", fields=fields)
+    status = failure(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "2 rows are wrong of 9: row 3.prompt must be text; row 1204 is no JSON",
+        reason="INVALID_DATA",
+        fields=fields,
+    )
     service.fail("FinishUpload", status)
     (tmp_path / "rows.jsonl").write_text("{}")
     result = run("datasets", "upload", str(tmp_path / "rows.jsonl"), "--name", "rows")
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "error: 2 rows are bad",
+        "error: 2 rows are wrong of 9",
         "  filename: odd",
         "   ROW  FIELD   PROBLEM",
         "     3  prompt  must be text, is 5",

@@ -26,6 +26,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     (folder / "empty.json").touch()
     (folder / "README.md").write_text("hello")
+    (folder / ".hidden.json").write_text("{}")
     (folder / "optimizer.pt").write_bytes(b"pickle")
     (folder / "runs").mkdir()
     return folder
