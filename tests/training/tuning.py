@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,7 @@ def with_text(shop: Workshop, text: bytes) -> Workshop:
 def with_rows(shop: Workshop, rows: list[dict[str, Any]], *, held_out: list[dict[str, Any]]) -> Workshop:
     """The same with JSONL rows as the dataset."""
     parts = [b"".join(json.dumps(row).encode() + b"\n" for row in part) for part in (rows, held_out)]
-    stored = shop.bench.store.put("datasets/rows/text", b"".join(parts))
+    stored = shop.bench.store.put(f"datasets/{uuid.uuid4().hex}", b"".join(parts))
     kinds = {"text": "TEXT", "prompt": "PROMPT_COMPLETION", "messages": "MESSAGES"}
     kind = next(kinds[key] for key in kinds if key in rows[0])
     dataset = workers_pb2.DatasetArtifact(

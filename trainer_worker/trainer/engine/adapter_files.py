@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.lora import LoraSettings, adapted_layers, merge, restore_adapters, settings_of
 from trainer_worker.trainer.engine.model import Decoder
-from trainer_worker.trainer.engine.stored_model import read_json, read_tensors
+from trainer_worker.trainer.engine.stored_model import decoder_of, read_json, read_tensors
 
 FORMAT = 1
 TENSORS, CONFIG = "adapter.safetensors", "adapter_config.json"
@@ -41,9 +41,7 @@ class StoredAdapters:
         Raises: BadCheckpoint if they do not fit.
         """
         self.put_onto(model)
-        plain = Decoder(model.config)
-        plain.load_state_dict(merge(model))
-        return plain
+        return decoder_of(model.config, merge(model))
 
 
 def has_adapters(folder: pathlib.Path) -> bool:
