@@ -7,7 +7,9 @@ from trainer_worker.trainer.run import Run
 from trainer_worker.trainer.telling import Told, info, warning
 from trainer_worker.trainer.weights import moving_weights
 
-TURNED_UP_AFTER = 2  # evaluations above the best in a row; one may be chance
+# Evaluations above the best in a row, and how far above: less may be chance.
+TURNED_UP_AFTER = 2
+TURNED_UP_BY = 1.01
 
 
 def take_note(run: Run, evaluation: Evaluation) -> Iterator[Told]:
@@ -69,7 +71,8 @@ def warn(run: Run, training_loss: float | None) -> Iterator[Told]:
     """Says once that held-out loss goes up while training loss goes down."""
     state = run.state
     best = state.best_training_loss
-    turned = state.evaluations_in_vain >= TURNED_UP_AFTER and (state.validation_loss or 0.0) > (state.best_loss or 0.0)
+    risen = (state.validation_loss or 0.0) > (state.best_loss or 0.0) * TURNED_UP_BY
+    turned = risen and state.evaluations_in_vain >= TURNED_UP_AFTER
     if state.overfitting_told or not turned or training_loss is None or best is None or training_loss >= best:
         return
     state.overfitting_told = True
