@@ -21,6 +21,20 @@ KINDS: dict[str, dict[str, Any]] = {
     "fp32": {},
     "bf16": {"precision": training_pb2.PRECISION_BF16},
     "bpe_untied": {"bpe_vocabulary": 270, "tied_head": False},
+    "dropout": {
+        "regularization": training_pb2.RegularizationSpec(
+            residual_dropout=0.2, attention_dropout=0.1, embedding_dropout=0.1, label_smoothing=0.1
+        )
+    },
+    "recomputed": {
+        "compute": training_pb2.ComputeSpec(activation_checkpointing=True),
+        "regularization": training_pb2.RegularizationSpec(residual_dropout=0.2),
+    },
+    "sgd": {"optimizer": training_pb2.OPTIMIZER_SGD, "nesterov": True},
+    "adam": {"optimizer": training_pb2.OPTIMIZER_ADAM},
+    "rmsprop": {"optimizer": training_pb2.OPTIMIZER_RMSPROP, "momentum": 0.5},
+    "adafactor": {"optimizer": training_pb2.OPTIMIZER_ADAFACTOR},
+    "muon": {"optimizer": training_pb2.OPTIMIZER_MUON, "micro_batch_size": 1},
 }
 
 
@@ -34,12 +48,13 @@ def test_resuming_from_every_step_gives_the_same_metrics_samples_and_weights(tmp
     spec = tiny_spec(steps=STEPS, checkpoint_interval=1, **KINDS[kind])
     whole = bench.run(spec)
     weights = bench.weights_sha256(whole.complete)
-    for step in range(STEPS):
+    for step in range(0, STEPS, 1 if kind == "fp32" else 4):
         # The facts of the step itself come out again where they were not recorded: evaluated and drawn at 3, 6 and 9.
-        unrecorded = [(102 + step, step - 1)] if step in (1, 3, 6, 8) else []
+        unrecorded = [(102 + step, step - 1)] if step in (1, 3, 6, 8) and kind in ("fp32", "dropout") else []
         for epoch, recorded in ((2 + step, step), *unrecorded):
             again = bench.run(spec, resume=resume_from(whole.checkpoints[step]), epoch=epoch, recorded_step=recorded)
             assert again.curve == later(whole, recorded), (step, recorded)
+            assert again.chains == {at: chains for at, chains in whole.chains.items() if at > recorded}
             assert again.samples == {at: text for at, text in whole.samples.items() if at > recorded}
             assert bench.weights_sha256(again.complete) == weights
             assert again.complete.validation_loss == whole.complete.validation_loss
