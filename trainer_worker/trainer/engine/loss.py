@@ -11,8 +11,10 @@ from torch.nn import functional
 
 from trainer_worker.trainer.engine.batch import IGNORED
 
-# Logits up to this size are computed at once; larger ones in pieces of this size, and once more in the backward pass.
+# Logits up to this size (in float32) are computed at once. Larger ones are computed in pieces, and once more in the
+# backward pass: the output layer then takes half as long again, for which it needs a piece instead of three times all.
 LOGITS_BYTES_MAX = 1 << 28
+PIECE_BYTES = 1 << 25
 
 
 def token_losses(
@@ -37,7 +39,7 @@ def token_losses(
     if bool(counts_X.all()):
         return losses_of_all(hidden_XD, output_weight_VD, targets_X, label_smoothing, soft_cap, logits_bytes_max)
     places_S = counts_X.nonzero().squeeze(1)
-    hidden_SD, targets_S = hidden_XD[places_S], targets_X[places_S]
+    hidden_SD, targets_S = hidden_XD.index_select(0, places_S), targets_X.index_select(0, places_S)
     losses_S = losses_of_all(hidden_SD, output_weight_VD, targets_S, label_smoothing, soft_cap, logits_bytes_max)
     return losses_S.new_zeros(targets_X.shape).index_copy(0, places_S, losses_S)
 
@@ -46,16 +48,23 @@ def losses_of_all(
     hidden_SD: Tensor, weight_VD: Tensor, targets_S: Tensor, smoothing: float, cap: float | None, bytes_max: int
 ) -> Tensor:
     """Chooses by size alone: at once, or in pieces that are recomputed."""
-    rows_max = max(1, bytes_max // (4 * len(weight_VD)))
-    if len(hidden_SD) <= rows_max:
-        logits_SV = capped(functional.linear(hidden_SD, weight_VD), cap)
-        return functional.cross_entropy(logits_SV, targets_S, reduction="none", label_smoothing=smoothing)
+    row_bytes = 4 * len(weight_VD)
+    if len(hidden_SD) * row_bytes <= bytes_max:
+        return losses_at_once(hidden_SD, weight_VD, targets_S, smoothing, cap)
     kind = hidden_SD.device.type
     if torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
         hidden_SD, weight_VD = hidden_SD.to(dtype), weight_VD.to(dtype)
-    losses_S: Tensor = PiecewiseLosses.apply(hidden_SD, weight_VD, targets_S, smoothing, cap, rows_max)
+    rows = max(1, min(bytes_max, PIECE_BYTES) // row_bytes)
+    losses_S: Tensor = PiecewiseLosses.apply(hidden_SD, weight_VD, targets_S, smoothing, cap, rows)
     return losses_S
+
+
+def losses_at_once(
+    hidden_SD: Tensor, weight_VD: Tensor, targets_S: Tensor, smoothing: float, cap: float | None
+) -> Tensor:
+    logits_SV = capped(functional.linear(hidden_SD, weight_VD), cap)
+    return functional.cross_entropy(logits_SV, targets_S, reduction="none", label_smoothing=smoothing)
 
 
 def capped(logits_SV: Tensor, cap: float | None) -> Tensor:
@@ -77,38 +86,33 @@ class PiecewiseLosses(torch.autograd.Function):
         cap: float | None,
         rows: int,
     ) -> Tensor:
-        """With p the prediction, z the logits: loss = logsumexp(z) - (1 - s) z[target] - s mean(z)."""
-        norms, losses = [], []
-        with torch.autocast(hidden_SD.device.type, enabled=False):
-            for hidden, targets in zip(hidden_SD.split(rows), targets_S.split(rows), strict=True):
-                logits = capped(hidden @ weight_VD.T, cap)
-                norm = torch.logsumexp(logits, dim=-1)
-                right = logits.gather(1, targets[:, None]).squeeze(1)
-                loss = norm - (1 - smoothing) * right
-                losses.append(loss - smoothing * logits.mean(-1) if smoothing else loss)
-                norms.append(norm)
-        context.save_for_backward(hidden_SD, weight_VD, targets_S, torch.cat(norms))
+        context.save_for_backward(hidden_SD, weight_VD, targets_S)
         context.smoothing, context.cap, context.rows = smoothing, cap, rows
-        return torch.cat(losses)
+        pieces = zip(hidden_SD.split(rows), targets_S.split(rows), strict=True)
+        with torch.autocast(hidden_SD.device.type, enabled=False):
+            return torch.cat([losses_at_once(hidden, weight_VD, target, smoothing, cap) for hidden, target in pieces])
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
-        """With g the gradient of a loss: dz = g (p - (1 - s) [target] - s / V), times 1 - (z / c)² if capped."""
-        hidden_SD, weight_VD, targets_S, norm_S = context.saved_tensors
-        moved_SD, turned_VD = torch.empty_like(hidden_SD), torch.zeros_like(weight_VD, dtype=norm_S.dtype)
-        pieces = (tensor.split(context.rows) for tensor in (hidden_SD, moved_SD, targets_S, norm_S, gradients[0]))
+        """The weight's gradient is added up in float32 at least, however many pieces there are."""
+        hidden_SD, weight_VD, targets_S = context.saved_tensors
+        moved_SD, turned_VD = torch.empty_like(hidden_SD), torch.zeros_like(weight_VD, dtype=gradients[0].dtype)
+        pieces = (tensor.split(context.rows) for tensor in (hidden_SD, moved_SD, targets_S, gradients[0]))
         with torch.autocast(hidden_SD.device.type, enabled=False):
-            for hidden, moved, targets, norm, gradient in zip(*pieces, strict=True):
-                slope = slope_of(capped(hidden @ weight_VD.T, context.cap), targets, norm, gradient, context)
-                slope = slope.to(hidden.dtype)
+            for hidden, moved, targets, gradient in zip(*pieces, strict=True):
+                logits = capped(functional.linear(hidden, weight_VD), context.cap)
+                slope = slope_of(logits, targets, gradient, context).to(hidden.dtype)
                 torch.matmul(slope, weight_VD, out=moved)
                 turned_VD += slope.T @ hidden
         return moved_SD, turned_VD.to(weight_VD.dtype), None, None, None, None
 
 
-def slope_of(logits: Tensor, targets: Tensor, norm: Tensor, gradient: Tensor, context: Any) -> Tensor:
-    """The derivative by the logits before the cap."""
-    slope = (logits - norm[:, None]).exp_()
+def slope_of(logits: Tensor, targets: Tensor, gradient: Tensor, context: Any) -> Tensor:
+    """The derivative by the logits z before the cap c, for the gradient g of each loss and the prediction p.
+
+    g (p - (1 - s) [target] - s / V), and with a cap times 1 - (capped / c)².
+    """
+    slope = torch.softmax(logits, dim=-1)
     if context.smoothing:
         slope -= context.smoothing / logits.shape[1]
     slope.scatter_add_(1, targets[:, None], slope.new_full((len(targets), 1), context.smoothing - 1))

@@ -1,6 +1,7 @@
 """How gradients move weights.
 
-Every rule is torch's own, in its fastest form; what is here says which weight moves by which rule.
+Every rule is torch's own: fused where it can be, else as torch chooses for the device (one operation over many
+tensors is faster on a GPU and slower on a CPU). What is here says which weight moves by which rule.
 
     R rows of a matrix   D width of its rows
 """
@@ -194,7 +195,6 @@ def rmsprop_rule(weights: dict[str, nn.Parameter], spec: Spec) -> Rule:
         alpha=given(spec, "beta2", RMSPROP_BETA2),
         eps=given(spec, "epsilon", 1e-8),
         momentum=given(spec, "momentum", RMSPROP_MOMENTUM),
-        foreach=True,
     )
 
 
@@ -206,7 +206,7 @@ def adafactor_rule(weights: dict[str, nn.Parameter], spec: Spec) -> Rule:
     epsilon, as far as float32 can square that once more.
     """
     floor = max(given(spec, "epsilon", 1e-8) ** 2, 1e-18)
-    return torch.optim.Adafactor(grouped(weights, spec), lr=spec.learning_rate, eps=(floor, 1e-3), foreach=True)
+    return torch.optim.Adafactor(grouped(weights, spec), lr=spec.learning_rate, eps=(floor, 1e-3))
 
 
 def muon_and_adamw(weights: dict[str, nn.Parameter], spec: Spec, *, shapes: dict[str, torch.Size]) -> Optimizers:
