@@ -1,25 +1,31 @@
 """Checks an upload and makes the dataset.
 
 The parts are read once: checked, counted and hashed on their way into the one object that the dataset is. A refusal
-in the middle leaves no object behind. Parsing happens in this process: it is a UTF-8 decoder and a count of newlines,
-nothing that a text could lead astray.
+in the middle leaves no object behind. Parsing happens in this process where it is a UTF-8 decoder, a count of newlines
+and Python's own JSON, nothing that a text could lead astray; the rows of a Parquet file are read by another process.
 """
 
 import dataclasses
 import datetime
 import io
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import artifacts
 from services.datasets.get_upload import find_upload, lock_upload
+from services.datasets.parquet_rows import inspect_parquet
 from services.datasets.start_upload import check_sha256
-from services.domain.datasets import Dataset, DatasetState, Upload, UploadPart, dataset_key
+from services.domain.archive_inspection import ArchiveInspection
+from services.domain.datasets import Dataset, DatasetFormat, DatasetState, Upload, UploadPart, dataset_key
 from services.domain.errors import HashMismatch, InvalidData, NotFound, WrongState
 from services.domain.limits import MIB
 from services.domain.names import check_request_id
+from services.domain.parquet_inspection import ParquetInspection
 from services.domain.projects import Caller
 from services.domain.requests import RequestKey
-from services.domain.text_inspection import InspectedText, TextInspection
+from services.domain.row_inspection import RowInspection
+from services.domain.text_inspection import Inspected, TextInspection
+from services.domain.tokenizer_inspection import TokenizerInspection
 from services.ports import House, UnitOfWork, store_errors
 
 
@@ -74,18 +80,43 @@ def _check_complete(upload: Upload) -> None:
         raise WrongState.of(words, state="INCOMPLETE")
 
 
-def _stored_and_checked(
-    house: House, upload: Upload, parts: Sequence[UploadPart], *, hashes: set[str]
-) -> InspectedText:
-    inspection = TextInspection(size_bytes=upload.size_bytes, validation_fraction=upload.validation_fraction)
-    checked = _CheckedParts(house.store, parts, inspection=inspection, hashes=hashes)
+def _stored_and_checked(house: House, upload: Upload, parts: Sequence[UploadPart], *, hashes: set[str]) -> Inspected:
+    key = dataset_key(upload.dataset_uid)
     try:
+        checked = _CheckedParts(house.store, parts, inspection=_inspection(upload), hashes=hashes)
         with store_errors():
-            _store(house.store, dataset_key(upload.dataset_uid), checked)
+            _store(house.store, key, checked)
+            if upload.format is not DatasetFormat.PARQUET:
+                return checked.found()
+            fraction = upload.validation_fraction
+            return inspect_parquet(house.store, key, checked.found(), validation_fraction=fraction)
     except (InvalidData, HashMismatch):
         _remove(house, upload)
         raise
-    return checked.found()
+
+
+def _inspection(upload: Upload) -> "_Inspection":
+    """Return what looks at the bytes of an upload, by its format. Raises: InvalidData for an impossible size."""
+    size_bytes, fraction = upload.size_bytes, upload.validation_fraction
+    match upload.format:
+        case DatasetFormat.TEXT:
+            return TextInspection(size_bytes=size_bytes, validation_fraction=fraction)
+        case DatasetFormat.JSONL:
+            return RowInspection(size_bytes=size_bytes, validation_fraction=fraction)
+        case DatasetFormat.PARQUET:
+            return ParquetInspection()
+        case DatasetFormat.MODEL_FILES:
+            return ArchiveInspection()
+        case DatasetFormat.TOKENIZER:
+            return TokenizerInspection(size_bytes=size_bytes)
+
+
+class _Inspection(Protocol):
+    """Takes bytes in order, and says what they are. Both raise InvalidData."""
+
+    def feed(self, chunk: bytes) -> None: ...
+
+    def finish(self) -> Inspected: ...
 
 
 def _store(store: artifacts.Store, key: str, checked: "_CheckedParts") -> None:
@@ -109,7 +140,7 @@ def _remove(house: House, upload: Upload) -> None:
     house.store.delete(dataset_key(upload.dataset_uid))
 
 
-def _keep(house: House, *, caller: Caller, name: str, found: InspectedText, request: RequestKey) -> Dataset:
+def _keep(house: House, *, caller: Caller, name: str, found: Inspected, request: RequestKey) -> Dataset:
     with house.storage.write() as uow:
         upload = lock_upload(uow, caller=caller, name=name)
         made = _made_of(uow, upload)
@@ -125,7 +156,7 @@ def _keep(house: House, *, caller: Caller, name: str, found: InspectedText, requ
     return dataset
 
 
-def _dataset(upload: Upload, found: InspectedText, *, now: datetime.datetime) -> Dataset:
+def _dataset(upload: Upload, found: Inspected, *, now: datetime.datetime) -> Dataset:
     values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     return Dataset(
         project_id=upload.project_id,
@@ -144,11 +175,11 @@ class _CheckedParts(io.RawIOBase):
     """The bytes of an upload in order, checked as they are read; the last read checks what only the end can tell."""
 
     def __init__(
-        self, store: artifacts.Store, parts: Sequence[UploadPart], *, inspection: TextInspection, hashes: set[str]
+        self, store: artifacts.Store, parts: Sequence[UploadPart], *, inspection: _Inspection, hashes: set[str]
     ) -> None:
         self._inspection = inspection
         self._hashes = hashes
-        self._found: InspectedText | None = None
+        self._found: Inspected | None = None
         self._chunks = _chunks(store, parts)
         self._rest = memoryview(b"")
 
@@ -163,7 +194,7 @@ class _CheckedParts(io.RawIOBase):
         self._rest = self._rest[count:]
         return count
 
-    def found(self) -> InspectedText:
+    def found(self) -> Inspected:
         """Return what was found once everything was read."""
         if self._found is None:
             raise AssertionError("the store did not read the upload to its end")
@@ -177,7 +208,7 @@ class _CheckedParts(io.RawIOBase):
             self._found = self._finish()
         return chunk
 
-    def _finish(self) -> InspectedText:
+    def _finish(self) -> Inspected:
         found = self._inspection.finish()
         for wanted in self._hashes - {found.sha256}:
             raise HashMismatch(f"the SHA-256 of the bytes received is {found.sha256}, not {wanted}; upload them again")

@@ -17,6 +17,7 @@ from services.domain.errors import (
 from services.domain.limits import (
     FILENAME_CHARACTERS_MAX,
     OPEN_UPLOADS_MAX,
+    TOKENIZER_FILE_BYTES_MAX,
     UPLOAD_BYTES_MAX,
     UPLOAD_LIFETIME_S,
     VALIDATION_FRACTION_DEFAULT,
@@ -92,8 +93,9 @@ def _check_id(draft: UploadDraft) -> None:
 
 
 def _check_size(draft: UploadDraft) -> None:
-    if not 1 <= draft.size_bytes <= UPLOAD_BYTES_MAX:
-        raise InvalidField.of("size_bytes", f"must be 1 to {UPLOAD_BYTES_MAX:,} bytes, got {draft.size_bytes:,}")
+    most = TOKENIZER_FILE_BYTES_MAX if draft.format is DatasetFormat.TOKENIZER else UPLOAD_BYTES_MAX
+    if not 1 <= draft.size_bytes <= most:
+        raise InvalidField.of("size_bytes", f"must be 1 to {most:,} bytes, got {draft.size_bytes:,}")
 
 
 def _check_hash(draft: UploadDraft) -> None:

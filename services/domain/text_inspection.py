@@ -9,7 +9,7 @@ import codecs
 import dataclasses
 import hashlib
 
-from services.domain.datasets import DatasetSplit
+from services.domain.datasets import DatasetSplit, RowStatistics
 from services.domain.errors import InvalidData
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -22,7 +22,7 @@ _KNOWN_STARTS = (
     (b"\xfd7zXZ", "the file is xz-compressed; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "the file is zstd-compressed; unpack it first"),
     (b"PK\x03\x04", "the file is a zip archive; unpack it first"),
-    (b"PAR1", "the file is Parquet; only plain UTF-8 text is taken"),
+    (b"PAR1", "the file is Parquet; upload it with the format PARQUET"),
     (b"%PDF-", "the file is a PDF; only plain UTF-8 text is taken"),
 )
 _HEAD_BYTES = max(len(start) for start, _ in _KNOWN_STARTS)
@@ -30,14 +30,15 @@ _TRAIN_SHARE_MIN = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InspectedText:
-    """What is known of a text once all of it was seen."""
+class Inspected:
+    """What is known of an upload once all of it was seen."""
 
     size_bytes: int
     sha256: str
     rows: int
     characters: int
     split: DatasetSplit
+    row_statistics: RowStatistics | None = None
 
 
 class TextInspection:
@@ -61,7 +62,7 @@ class TextInspection:
         if not chunk:
             return
         self._hash.update(chunk)
-        self._look_at_head(chunk)
+        self._head = check_beginning(self._head, chunk)
         text = self._decode(chunk)
         self._characters += len(text)
         self._blank = self._blank and (not text or text.isspace())
@@ -70,7 +71,7 @@ class TextInspection:
         self._newlines += chunk.count(b"\n")
         self._ends_with_newline = chunk.endswith(b"\n")
 
-    def finish(self) -> InspectedText:
+    def finish(self) -> Inspected:
         """Return what was found. Raises InvalidData if the text ends within a character, is blank or too short."""
         self._decode_end()
         if self._blank:
@@ -80,20 +81,13 @@ class TextInspection:
         if self._characters < 2:
             raise InvalidData.at("the text has 1 character; at least 2 are needed to hold some out for validation")
         rows = self._newlines + (not self._ends_with_newline)
-        return InspectedText(
+        return Inspected(
             size_bytes=self._seen_bytes,
             sha256=self._hash.hexdigest(),
             rows=rows,
             characters=self._characters,
             split=self._split.finish(rows=rows),
         )
-
-    def _look_at_head(self, chunk: bytes) -> None:
-        if len(self._head) < _HEAD_BYTES:
-            self._head = (self._head + chunk)[:_HEAD_BYTES]
-            if self._head.startswith(_BYTE_ORDER_MARK):
-                words = "byte 0 (row 1) begins a byte order mark; save the file as UTF-8 without BOM"
-                raise InvalidData.at(words, byte=0, row=1)
 
     def _decode(self, chunk: bytes) -> str:
         nul = chunk.find(b"\0")
@@ -118,11 +112,23 @@ class TextInspection:
         return InvalidData.at(f"byte {byte:,} (row {row:,}) {words}{known and f': {known}'}", byte=byte, row=row)
 
     def _known_start(self, chunk: bytes) -> str:
-        for start, words in _KNOWN_STARTS:
-            if self._head.startswith(start):
-                return words
         sample = chunk[:4096]
-        return _UTF_16 if sample.count(0) * 3 > len(sample) > 0 else ""
+        return known_start(self._head) or (_UTF_16 if sample.count(0) * 3 > len(sample) > 0 else "")
+
+
+def check_beginning(head: bytes, chunk: bytes) -> bytes:
+    """Return the first bytes of a file, grown by what comes next. Raises: InvalidData for a byte order mark."""
+    if len(head) < _HEAD_BYTES:
+        head = (head + chunk)[:_HEAD_BYTES]
+        if head.startswith(_BYTE_ORDER_MARK):
+            words = "byte 0 (row 1) begins a byte order mark; save the file as UTF-8 without BOM"
+            raise InvalidData.at(words, byte=0, row=1)
+    return head
+
+
+def known_start(head: bytes) -> str:
+    """Return what a file is that begins like this, as far as it is known and no text."""
+    return next((words for start, words in _KNOWN_STARTS if head.startswith(start)), "")
 
 
 class _SplitSearch:

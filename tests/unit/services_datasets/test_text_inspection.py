@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain.errors import InvalidData
-from services.domain.text_inspection import InspectedText, TextInspection
+from services.domain.text_inspection import Inspected, TextInspection
 
 
-def inspect(data: bytes, *, fraction: float = 0.05, chunk: int = 1 << 20) -> InspectedText:
+def inspect(data: bytes, *, fraction: float = 0.05, chunk: int = 1 << 20) -> Inspected:
     inspection = TextInspection(size_bytes=len(data), validation_fraction=fraction)
     for start in range(0, len(data), chunk):
         inspection.feed(data[start : start + chunk])
