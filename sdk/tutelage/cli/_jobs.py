@@ -28,7 +28,7 @@ COLUMNS = ("JOB", "KIND", "STATE", "PROGRESS", "LOSS", "VALIDATION", "MODEL", "S
 
 def job_row(info: "tutelage.JobInfo") -> Sequence[str]:
     """Returns the cells of a list."""
-    progress = info.progress
+    progress = learning_progress(info)
     return (
         short_name(info.name),
         kind_of(info),
@@ -42,6 +42,11 @@ def job_row(info: "tutelage.JobInfo") -> Sequence[str]:
     )
 
 
+def learning_progress(info: "tutelage.JobInfo") -> "tutelage.JobProgress | None":
+    """Returns how far a job has learnt; an import, an export or a verification has no steps of its own."""
+    return info.progress if info.kind in ("train", "fine_tune") else None
+
+
 def took(info: "tutelage.JobInfo") -> str:
     """Returns how long a job that is over took, from its start."""
     if info.start_time is None or info.end_time is None:
@@ -51,7 +56,7 @@ def took(info: "tutelage.JobInfo") -> str:
 
 def job_details(info: "tutelage.JobInfo") -> Mapping[str, str]:
     """Returns what a person wants to know about one job."""
-    progress, failure = info.progress, info.failure
+    progress, failure = learning_progress(info), info.failure
     return {
         "job": short_name(info.name),
         "kind": kind_of(info),

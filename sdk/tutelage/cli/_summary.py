@@ -52,12 +52,14 @@ def print_success(client: "tutelage.Client", info: "tutelage.JobInfo", story: St
     except tutelage.TutelageError as error:
         say(f"the model could not be looked up just now: {error}")
     show(f"{short_name(info.name)} succeeded in {took(info)} and published {model}{figures}")
-    prompt = shlex.quote(short_prompt(story))
+    name, prompt = model.split("/")[0], shlex.quote(short_prompt(story))
+    imported = f"  tutelage fine-tune --base {name} --dataset NAME --lora --watch"
+    trained = f"  tutelage jobs metrics {short_name(info.name)}"
     say(
         "\nnext:\n"
-        f"  tutelage sample {model.split('/')[0]} --prompt {prompt} --max-tokens 100\n"
-        f"  tutelage jobs metrics {short_name(info.name)}\n"
-        f"  tutelage models versions {model.split('/')[0]}"
+        f"  tutelage sample {name} --prompt {prompt} --max-tokens 100\n"
+        f"{imported if info.import_model else trained}\n"
+        f"  tutelage models versions {name}"
     )
 
 

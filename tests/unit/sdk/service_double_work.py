@@ -45,7 +45,7 @@ class WorkCalls:
 
     def ExportModel(self, request: Any, context: Any) -> jobs_pb2.Job:  # noqa: N802
         job = self._accepted("exporting", request, context, export_model=request.spec)
-        job.state = jobs_pb2.JOB_STATE_SUCCEEDED
+        job.state, job.progress.steps_total = jobs_pb2.JOB_STATE_SUCCEEDED, 1
         return job
 
     def GetReceipt(self, request: Any, context: Any) -> jobs_pb2.Receipt:  # noqa: N802

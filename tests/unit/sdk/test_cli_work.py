@@ -110,8 +110,9 @@ def test_a_list_says_what_kind_of_work_it_is(service: ServiceDouble) -> None:
     run_well("models", "export", "plays-tiny")
     shown = run_well("jobs", "list").stdout
     assert "KIND" in shown
-    assert "export" in shown
-    assert "train" in shown
+    lines = {line.split()[1]: line for line in shown.splitlines()[1:]}
+    assert "20 of 20" in lines["train"]
+    assert " of " not in lines["export"], "no steps of its own"
 
 
 def verdict(service: ServiceDouble, kind: str) -> None:
@@ -370,6 +371,14 @@ def test_a_job_without_a_model_ends_with_its_files(service: ServiceDouble) -> No
     result = run_well("jobs", "watch", JOB)
     assert result.stdout.startswith(f"{JOB}: exports plays-tiny/versions/1")
     assert f"tutelage jobs download {JOB} --to DIR" in result.stderr
+
+
+def test_an_imported_model_ends_with_what_it_can_be_used_for(service: ServiceDouble) -> None:
+    job = service.jobs[f"projects/p/jobs/{JOB}"]
+    job.import_model.dataset, job.import_model.model = "projects/p/datasets/files", "plays-tiny"
+    result = run_well("jobs", "watch", JOB)
+    assert "tutelage fine-tune --base plays-tiny --dataset NAME --lora --watch" in result.stderr
+    assert "tutelage jobs metrics" not in result.stderr
 
 
 def test_a_version_says_where_it_comes_from(service: ServiceDouble) -> None:
