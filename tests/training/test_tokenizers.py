@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.runs import TEXT
-from trainer_worker.trainer.engine.data import tokenized
 from trainer_worker.trainer.engine.errors import BadCheckpoint
+from trainer_worker.trainer.engine.text_tokens import tokenized
 from trainer_worker.trainer.engine.tokenizers import (
     END_OF_TEXT,
     BytePairTokenizer,

@@ -11,11 +11,11 @@ from tests.training.chat_templates import CHATML_LIKE, SAID, TALK
 from tests.training.row_benches import Data, RowBench, all_of
 from tests.training.tokenizer_makers import MAKERS, TEXT
 from trainer_worker.trainer.engine.batch import IGNORED
-from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
+from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.mixture import Mixture
 from trainer_worker.trainer.engine.samples import Samples
 from trainer_worker.trainer.engine.tokenizer_files import FileTokenizer
-from trainer_worker.trainer.engine.tokenizers import ByteTokenizer, Tokenizer, require_fit
+from trainer_worker.trainer.engine.tokenizers import ByteTokenizer, Tokenizer
 from trainer_worker.trainer.engine.training_data import make_tokenizer, training_spec
 from tutelage.v1 import datasets_pb2, training_pb2
 from tutelage_internal.v1 import workers_pb2
@@ -285,13 +285,6 @@ def test_a_tokenizer_file_is_fetched(bench: RowBench) -> None:
     given = workers_pb2.DatasetArtifact(key=stored.key, sha256=stored.sha256, size_bytes=stored.size_bytes)
     tokenizer = made(bench, training_pb2.TokenizerSpec(kind=training_pb2.TOKENIZER_KIND_FILE), tokenizer=given)
     assert (tokenizer.kind, tokenizer.end_of_text) == ("file", 1)
-
-
-def test_a_tokenizer_that_has_more_tokens_than_the_model_is_refused() -> None:
-    require_fit(BYTES, vocabulary_size=257)
-    require_fit(BYTES, vocabulary_size=300)
-    with pytest.raises(BadCheckpoint, match="the tokenizer has 257 tokens, and the model only 256"):
-        require_fit(BYTES, vocabulary_size=256)
 
 
 def test_masks_follow_characters_and_not_tokens(bench: RowBench, byte_level: FileTokenizer) -> None:

@@ -82,6 +82,9 @@ def plain(text: str, begin: int, end: int, hidden: Mapping[str, str], tokenizer:
     if begin == end:
         return Encoded.joined([])
     piece = text[begin:end]
+    if not any(character in piece for character in hidden):
+        encoded = tokenizer.encode_segment(piece, first=begin == 0)
+        return Encoded(encoded.tokens, encoded.begins + begin)
     shown = [hidden.get(character, character) for character in piece]
     encoded = tokenizer.encode_segment("".join(shown), first=begin == 0)
     origins = np.repeat(np.arange(begin, end), [len(characters) for characters in shown])

@@ -162,15 +162,6 @@ def load_tokenizer_file(
     return FileTokenizer.load(path, end_of_text=end_of_text, chat_template=chat_template)
 
 
-def require_fit(tokenizer: Tokenizer, *, vocabulary_size: int) -> None:
-    """Raises: BadCheckpoint if a tokenizer makes tokens that a model has no embedding for."""
-    if tokenizer.vocabulary_size > vocabulary_size:
-        raise BadCheckpoint(
-            f"the tokenizer has {tokenizer.vocabulary_size:,} tokens, and the model only {vocabulary_size:,}",
-            help="Use the tokenizer that the model was trained with.",
-        )
-
-
 def byte_counts(tokenizer: Tokenizer) -> np.ndarray:
     """How many bytes each token stands for. Shape (V,), int64."""
     return np.array([len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocabulary_size)], np.int64)

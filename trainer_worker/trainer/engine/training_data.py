@@ -11,7 +11,6 @@ import numpy as np
 
 from artifacts import Store
 from trainer_worker.trainer.engine.chat import CHATML_TOKENS
-from trainer_worker.trainer.engine.data import tokenized
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.mixture import Mixture
 from trainer_worker.trainer.engine.row_samples import PackedRows, PaddedRows
@@ -19,6 +18,7 @@ from trainer_worker.trainer.engine.row_tokens import PartOfRows, RowSource, toke
 from trainer_worker.trainer.engine.rows import RowKind, read_rows
 from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch, validation_windows
 from trainer_worker.trainer.engine.text import Bytes, fetch_file, fetch_text
+from trainer_worker.trainer.engine.text_tokens import tokenized
 from trainer_worker.trainer.engine.tokenizers import (
     BytePairTokenizer,
     ByteTokenizer,

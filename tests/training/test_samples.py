@@ -5,18 +5,20 @@ import pathlib
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifacts import open_store
-from trainer_worker.trainer.engine.data import (
+from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.order import permuted
+from trainer_worker.trainer.engine.samples import (
     Windows,
     batch,
-    permuted,
     require_one_batch,
     validation_batches,
+    validation_windows,
 )
-from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.text import chunks, fetch_text
 
 
@@ -52,16 +54,27 @@ def test_the_order_looks_random() -> None:
 
 def test_batches_of_any_size_read_the_same_samples_in_a_row() -> None:
     windows = Windows(np.arange(101, dtype=np.uint8), context_length=10)
-    whole = batch(windows, seed=3, first_sample=0, size=24)
+    whole, numbers = batch(windows, seed=3, first_sample=0, size=24)
     parts = [batch(windows, seed=3, first_sample=first, size=4) for first in range(0, 24, 4)]
-    assert (whole == np.concatenate(parts)).all()
+    assert torch.equal(whole.tokens_BT, torch.cat([part.tokens_BT for part, _ in parts]))
+    assert torch.equal(whole.targets_BT, torch.cat([part.targets_BT for part, _ in parts]))
+    assert numbers.tolist() == [number for _, part in parts for number in part.tolist()]
 
 
 def test_each_epoch_sees_every_token_once_as_target() -> None:
     windows = Windows(np.arange(101, dtype=np.uint8), context_length=10)
     for epoch in range(3):
-        targets = batch(windows, seed=3, first_sample=10 * epoch, size=10)[:, 1:]
-        assert sorted(targets.flatten().tolist()) == list(range(1, 101))
+        one, numbers = batch(windows, seed=3, first_sample=10 * epoch, size=10)
+        assert sorted(one.targets_BT.flatten().tolist()) == list(range(1, 101))
+        assert sorted(numbers.tolist()) == list(range(10))
+        assert one.supervised == 100
+
+
+def test_windows_know_where_they_came_from() -> None:
+    text = np.frombuffer(b"hello world, how are you", np.uint8)
+    windows = Windows(text, context_length=8, dataset="d", decode=lambda tokens: bytes(tokens).decode())
+    origin = windows.origin(1, 3)
+    assert (origin.dataset, origin.row, origin.token, origin.excerpt) == ("d", 0, 11, "rld, how ")
 
 
 def test_a_text_too_short_for_one_batch_is_refused_with_the_numbers() -> None:
@@ -73,17 +86,18 @@ def test_a_text_too_short_for_one_batch_is_refused_with_the_numbers() -> None:
 
 
 def test_validation_windows_are_always_the_same_and_spread_over_the_text() -> None:
-    tokens = np.arange(1001, dtype=np.uint32)
-    first, again = (list(validation_batches(tokens, context_length=10, sequences=4, rows=3)) for _ in range(2))
-    assert all((one == other).all() for one, other in zip(first, again, strict=True))
-    assert [len(rows) for rows in first] == [3, 1]
-    assert [int(row[0]) for rows in first for row in rows] == [0, 250, 500, 750]
+    windows = validation_windows(np.arange(1001, dtype=np.uint32), context_length=10)
+    first, again = (list(validation_batches(windows, sequences=4, rows=3)) for _ in range(2))
+    assert all(torch.equal(one.tokens_BT, other.tokens_BT) for one, other in zip(first, again, strict=True))
+    assert [len(one) for one in first] == [3, 1]
+    assert [int(row[0]) for one in first for row in one.tokens_BT] == [0, 250, 500, 750]
 
 
-@pytest.mark.parametrize(("size", "shapes"), [(0, []), (1, []), (2, [(1, 2)]), (7, [(1, 7)]), (22, [(2, 11)])])
+@pytest.mark.parametrize(("size", "shapes"), [(0, []), (1, []), (2, [(1, 1)]), (7, [(1, 6)]), (22, [(2, 10)])])
 def test_a_short_validation_text_is_one_short_window(size: int, shapes: list[tuple[int, int]]) -> None:
-    found = validation_batches(np.zeros(size, np.uint8), context_length=10, sequences=9, rows=9)
-    assert [tuple(rows.shape) for rows in found] == shapes
+    windows = validation_windows(np.zeros(size, np.uint8), context_length=10)
+    found = validation_batches(windows, sequences=9, rows=9)
+    assert [tuple(one.targets_BT.shape) for one in found] == shapes
 
 
 @given(text=st.text(alphabet="aé🙂\n ", max_size=200), size_bytes=st.integers(4, 50))
