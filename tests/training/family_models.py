@@ -1,6 +1,7 @@
 """Small models of `transformers`, one of each kind that is read, with weights that make every part matter."""
 
 import pathlib
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -94,9 +95,16 @@ def peers_folder(model: Any, folder: pathlib.Path, **saving: Any) -> pathlib.Pat
     return folder
 
 
+def result_of(work: Generator[None, None, Found]) -> Found:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
 def read(folder: pathlib.Path) -> Found:
-    *_, found = read_folder(folder)
-    assert found is not None
+    found = result_of(read_folder(folder))
     found.stored.model.eval()
     return found
 

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import safetensors
@@ -66,8 +66,8 @@ class Tensors:
         return tensor
 
 
-def read_folder(folder: pathlib.Path) -> Iterator[Found | None]:
-    """Yields nothing yet after each part of the work, a sign of life, and at last the model.
+def read_folder(folder: pathlib.Path) -> Generator[None, None, Found]:
+    """Yields after each part of the work, as a sign of life; returns the model.
 
     Raises: UnusableData, naming what is missing, extra, of a wrong shape or not finite, an architecture that is not
     read, a pickle, or a tokenizer that makes other tokens than the model knows.
@@ -76,21 +76,20 @@ def read_folder(folder: pathlib.Path) -> Iterator[Found | None]:
     settings = Settings(read_object(folder / CONFIG))
     family = family_named(settings)
     shape = family.read(settings)
-    yield None
+    yield
     try:
         tokenizer, notes = read_tokenizer(folder, settings, vocabulary_size=shape.vocabulary_size)
         require_same_tokens(tokenizer, shape)
     except BadCheckpoint as error:
         raise UnusableData(str(error), help=error.help) from error
-    yield None
+    yield
     weights: dict[str, Tensor] = {}
     with contextlib.ExitStack() as stack:
         tensors = Tensors(folder, stack)
         check_names(tensors, shape)
-        for _ in read_weights(tensors, shape, norm_offset=family.norm_offset, into=weights):
-            yield None
+        yield from read_weights(tensors, shape, norm_offset=family.norm_offset, into=weights)
     stored = StoredModel(model=decoder_of(shape, weights), tokenizer=tokenizer)
-    yield Found(stored=stored, family=family, notes=(*notes, *notes_on(settings, shape)))
+    return Found(stored=stored, family=family, notes=(*notes, *notes_on(settings, shape)))
 
 
 def notes_on(settings: Settings, shape: ModelConfig) -> Iterator[str]:
