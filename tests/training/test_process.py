@@ -21,6 +21,7 @@ from trainer_worker.trainer.work import goodbye_for, work
 from tutelage.v1 import jobs_pb2
 from tutelage_internal.v1 import pipe_pb2, workers_pb2
 
+PARTS_OF_A_START = ("python", "import", "launch", "preparation", "first_step")
 LONG = {"steps": 1_000_000, "checkpoint_interval": 1_000_000, "evaluation_interval": 0, "samples_interval": 0}
 
 
@@ -58,6 +59,11 @@ def test_a_launch_is_answered_by_the_facts_of_the_recipe_and_a_goodbye(bench: Be
     assert bench.weights_sha256(told.complete) == bench.weights_sha256(bare.complete)
     assert all(message.fact.time.seconds for message in messages if message.HasField("fact"))
     assert not any(message.fact.seq for message in messages)  # numbers are given by the supervisor
+    [start] = told.notes("started")
+    parts = {name: float(seconds) for name, seconds in start.details.items()}
+    assert set(parts) == {f"{part}_seconds" for part in (*PARTS_OF_A_START, "total")}
+    assert parts.pop("total_seconds") == pytest.approx(sum(parts.values()), abs=0.01)
+    assert 0 < parts["import_seconds"] < LIMIT_S
 
 
 @pytest.mark.parametrize("way", ["message", "SIGTERM"])

@@ -14,6 +14,7 @@ from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.memory import is_out_of_memory
 from trainer_worker.trainer.failures import TrainingFailed
 from trainer_worker.trainer.pipe import SupervisorGone, Writer
+from trainer_worker.trainer.starting import Start
 from trainer_worker.trainer.telling import Told, message_of
 from trainer_worker.trainer.writing import StoringProcess
 from tutelage.v1 import jobs_pb2
@@ -24,14 +25,14 @@ EXIT_INTERRUPTED = 1
 Recipe = Generator[Told, None, "pipe_pb2.Ending.ValueType"]
 
 
-def work(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool]) -> int:
+def work(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool], start: Start | None = None) -> int:
     """Runs the recipe, tells what it yields, and says goodbye. Returns the exit code.
 
     Trouble that may be over next time (the store does not answer, the disk fails) ends without a goodbye: the
     supervisor then counts an interruption, and another attempt goes on from the last checkpoint.
     """
     try:
-        goodbye = pipe_pb2.Goodbye(ending=run_recipe(launch, writer=writer, stop=stop))
+        goodbye = pipe_pb2.Goodbye(ending=run_recipe(launch, writer=writer, stop=stop, start=start or Start()))
     except SupervisorGone:
         raise
     except Exception as error:
@@ -44,7 +45,9 @@ def work(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool]) -
     return 0
 
 
-def run_recipe(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool]) -> "pipe_pb2.Ending.ValueType":
+def run_recipe(
+    launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bool], start: Start
+) -> "pipe_pb2.Ending.ValueType":
     recipe = recipe_of(launch, stop=stop)
     ending = pipe_pb2.ENDING_UNSPECIFIED
 
@@ -54,6 +57,8 @@ def run_recipe(launch: pipe_pb2.Launch, *, writer: Writer, stop: Callable[[], bo
 
     for told in ended():
         writer.write(message_of(told))
+        for word in start.watch(told):
+            writer.write(message_of(word))
     return ending
 
 
