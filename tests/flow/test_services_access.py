@@ -23,7 +23,7 @@ from tests.support.served_house import (
     sealed,
     served_house,
 )
-from tutelage.v1 import datasets_pb2, jobs_pb2, projects_pb2, training_pb2
+from tutelage.v1 import datasets_pb2, jobs_pb2, models_pb2, projects_pb2, training_pb2
 from tutelage_internal.v1 import access_pb2, access_pb2_grpc
 from tutelage_internal.v1.principal_pb2 import Principal
 
@@ -167,6 +167,15 @@ def named(method: Method, name: str) -> bytes:
             setattr(request, field, name)
     fill = {
         jobs_pb2.TrainRequest: lambda: request.spec.CopyFrom(training_pb2.TrainSpec(dataset="projects/-/datasets/d")),
+        jobs_pb2.FineTuneRequest: lambda: request.spec.CopyFrom(
+            training_pb2.FineTuneSpec(base="projects/-/models/m", dataset="projects/-/datasets/d")
+        ),
+        models_pb2.ImportModelRequest: lambda: request.spec.CopyFrom(
+            training_pb2.ImportModelSpec(dataset="projects/-/datasets/d")
+        ),
+        models_pb2.ExportModelRequest: lambda: request.spec.CopyFrom(
+            training_pb2.ExportModelSpec(model="projects/-/models/m")
+        ),
         projects_pb2.CreateApiKeyRequest: lambda: request.api_key.CopyFrom(projects_pb2.ApiKey(role=1)),
         datasets_pb2.StartUploadRequest: lambda: request.MergeFrom(
             datasets_pb2.StartUploadRequest(dataset_id="d", size_bytes=5)
@@ -181,7 +190,8 @@ def shape_of_name(method: Method) -> str:
     """The shape of the name in a request, from what a wrong one is told."""
     service = method.service.rpartition(".")[2]
     if "parent" in method.request.DESCRIPTOR.fields_by_name:
-        shapes = {"ListJobEvents": "jobs", "ListCheckpoints": "jobs", "ListModelVersions": "models"}
+        jobs = dict.fromkeys(("ListJobEvents", "ListCheckpoints", "ListJobFiles"), "jobs")
+        shapes = {**jobs, "ListModelVersions": "models"}
         return f"/{shapes[method.rpc]}/thing" if method.rpc in shapes else ""
     if method.rpc == "GetProject":
         return ""
@@ -303,6 +313,20 @@ def test_the_sampler_needs_a_principal_for_sampling(served):
             served.internal.unary_unary(path)(request, metadata=(*badge, *signed), timeout=10)
         codes.append(caught.value.code())
     assert codes == [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND]
+
+
+def test_looking_into_a_step_needs_a_principal_for_that_and_no_right_to_sample(served, keys):
+    badge = (("authorization", f"Bearer {(b's' * 32).hex()}"),)
+    path = "/tutelage_internal.v1.Access/ResolveCheckpoint"
+    request = access_pb2.ResolveCheckpointRequest(job="projects/own/jobs/none").SerializeToString()
+    wrong = [(), served.signed("/tutelage.v1.Sampling/Sample"), served.signed("/tutelage.v1.Jobs/GetJob")]
+    right = served.signed("/tutelage.v1.Inspection/InspectStep", key=keys[Role.VIEWER])
+    codes = []
+    for signed in (*wrong, right):
+        with pytest.raises(grpc.RpcError) as caught:
+            served.internal.unary_unary(path)(request, metadata=(*badge, *signed), timeout=10)
+        codes.append(caught.value.code())
+    assert codes == [grpc.StatusCode.UNAUTHENTICATED] * 3 + [grpc.StatusCode.NOT_FOUND]
 
 
 def test_a_reviewer_may_not_sample(served, keys):
