@@ -49,5 +49,6 @@ def compiled(model: Decoder, *, on: bool) -> Callable[..., Tensor]:
     if not on:
         return hidden
     make_reproducible()
-    importlib.import_module("torch._inductor.config").deterministic = True
+    settings: Any = importlib.import_module("torch._inductor.config")
+    settings.deterministic = True
     return torch.compile(hidden, dynamic=False)

@@ -9,6 +9,7 @@ tensors is faster on a GPU and slower on a CPU). What is here says which weight 
 import dataclasses
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ ADAM_BETA2, RMSPROP_BETA2 = 0.95, 0.99
 
 Rule = torch.optim.Optimizer
 Spec = training_pb2.OptimizationSpec
+Field = Literal["beta1", "beta2", "epsilon", "momentum", "weight_decay"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +266,7 @@ def named(weights: dict[str, nn.Parameter]) -> dict[Tensor, str]:
     return {weight: name for name, weight in weights.items()}
 
 
-def given(spec: Spec, field: str, default: float) -> float:
+def given(spec: Spec, field: Field, default: float) -> float:
     return getattr(spec, field) if spec.HasField(field) else default
 
 

@@ -48,7 +48,6 @@ def set_products(precision: str) -> None:
     """How float32 products are computed: exactly, or on a GPU rounded to TensorFloat-32 before they are added up."""
     rounded = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = rounded
-    torch.backends.cudnn.conv.fp32_precision = rounded
 
 
 def autocast(precision: str, *, device: torch.device) -> contextlib.AbstractContextManager[object]:
