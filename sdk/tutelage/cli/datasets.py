@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import tutelage
 
 FORMATS = ("text", "jsonl", "parquet", "model-files", "tokenizer")
+DUPLICATES_SHOWN = 5
 # Names of files that hold rows, but not in a form that is read as rows.
 LOOK_LIKE_ROWS = (".json", ".csv", ".tsv")
 
@@ -134,18 +135,24 @@ def dataset_details(dataset: "tutelage.Dataset") -> Mapping[str, str]:
     from tutelage._names import short_name
     from tutelage.cli._output import moment, size
 
-    split, is_text = dataset.split, dataset.format not in ("MODEL_FILES", "TOKENIZER")
     return {
         "dataset": short_name(dataset.name),
         "holds": held(dataset),
         "size": f"{size(dataset.size_bytes)} in {dataset.rows:,} rows" if dataset.rows else size(dataset.size_bytes),
-        "tokens": f"{dataset.size_bytes:,} as bytes; {dataset.characters:,} characters" if is_text else "",
-        **row_details(dataset.row_statistics),
-        "training": f"{split.train_bytes:,} bytes in {split.train_rows:,} rows" if split else "",
-        "validation": f"{split.validation_bytes:,} bytes in {split.validation_rows:,} rows" if split else "",
+        **(text_details(dataset) if dataset.format in ("TEXT", "UNSPECIFIED") else row_details(dataset)),
         "sha256": dataset.sha256,
         "file": dataset.filename,
         "uploaded": moment(dataset.create_time),
+    }
+
+
+def text_details(dataset: "tutelage.Dataset") -> Mapping[str, str]:
+    """Returns how long a text is, and how it is divided."""
+    split = dataset.split
+    return {
+        "tokens": f"{dataset.size_bytes:,} as bytes; {dataset.characters:,} characters",
+        "training": f"{split.train_bytes:,} bytes in {split.train_rows:,} rows" if split else "",
+        "validation": f"{split.validation_bytes:,} bytes in {split.validation_rows:,} rows" if split else "",
     }
 
 
@@ -159,20 +166,34 @@ def held(dataset: "tutelage.Dataset") -> str:
     return f"{kinds.get(statistics.kind, 'rows')} ({form})"
 
 
-def row_details(statistics: "tutelage.RowStatistics | None") -> Mapping[str, str]:
-    """Returns what the rows look like: how long they are, and which occur again."""
-    if statistics is None or not statistics.bytes_max:
+def row_details(dataset: "tutelage.Dataset") -> Mapping[str, str]:
+    """Returns what the rows look like: how long they are, which occur again, and how they are divided."""
+    statistics, split = dataset.row_statistics, dataset.split
+    if statistics is None or not dataset.rows:
         return {}
-    s = statistics
-    half, most = f"half up to {s.bytes_median:,}", f"95% up to {s.bytes_p95:,}"
-    examples = ", ".join(f"{row:,}" for row in s.duplicate_examples[:5])
-    more = ", …" if s.duplicate_rows > 5 else ""
     return {
-        "row lengths": f"{s.bytes_min:,} to {s.bytes_max:,} bytes; {half}, {most}",
-        "duplicates": f"{s.duplicate_rows:,} (rows {examples}{more}); training leaves them out"
-        if s.duplicate_rows
-        else "none",
+        "row lengths": row_lengths(statistics),
+        "duplicates": duplicates(statistics),
+        "training": f"{split.train_rows:,} rows" if split else "",
+        "validation": f"{split.validation_rows:,} rows" if split else "",
     }
+
+
+def row_lengths(statistics: "tutelage.RowStatistics") -> str:
+    """Returns how long rows are."""
+    s = statistics
+    if s.bytes_min == s.bytes_max:
+        return f"{s.bytes_max:,} bytes each"
+    return f"{s.bytes_min:,} to {s.bytes_max:,} bytes; half up to {s.bytes_median:,}, 95% up to {s.bytes_p95:,}"
+
+
+def duplicates(statistics: "tutelage.RowStatistics") -> str:
+    """Returns which rows occur again."""
+    if not statistics.duplicate_rows:
+        return "none"
+    shown = statistics.duplicate_examples[:DUPLICATES_SHOWN]
+    more = ", …" if statistics.duplicate_rows > len(shown) else ""
+    return f"{statistics.duplicate_rows:,} (rows {', '.join(map(str, shown))}{more}); training leaves them out"
 
 
 def advice(dataset: "tutelage.Dataset") -> str:

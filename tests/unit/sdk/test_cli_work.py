@@ -255,6 +255,17 @@ def test_an_upload_says_what_it_holds(service: ServiceDouble, tmp_path: pathlib.
     assert service.requests("StartUpload")[0].format == datasets_pb2.DATASET_FORMAT_JSONL
 
 
+def test_rows_of_one_length_and_no_duplicates_are_said_shortly(service: ServiceDouble) -> None:
+    dataset = datasets_pb2.Dataset(name="projects/p/datasets/plays", format=3, rows=10, size_bytes=100)
+    dataset.row_statistics.kind, dataset.row_statistics.bytes_min, dataset.row_statistics.bytes_max = 2, 7, 7
+    dataset.split.train_rows, dataset.split.validation_rows = 9, 1
+    service.datasets[dataset.name] = dataset
+    shown = run_well("datasets", "get", "plays").stdout
+    for words in ("prompts and completions (parquet)", "7 bytes each", "duplicates   none", "9 rows", "1 rows"):
+        assert words in shown
+    assert "tokens" not in shown
+
+
 @pytest.mark.parametrize(
     ("name", "advised"),
     [
