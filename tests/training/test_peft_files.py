@@ -10,14 +10,17 @@ from typing import Any
 import peft
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.training.family_models import peer, peers_folder, read
 from tests.training.peers import small_decoder, some_tokens, transformers_twin
-from tests.training.test_lora import SPECS, adapted, plain
+from tests.training.test_lora import SPECS, adapted, move, plain
 from trainer_worker.trainer.engine.adapter_files import StoredAdapters
 from trainer_worker.trainer.engine.errors import UnusableData
-from trainer_worker.trainer.engine.lora import adapter_tensors, settings_of
+from trainer_worker.trainer.engine.families.writing import write_folder
+from trainer_worker.trainer.engine.lora import adapter_tensors, add_adapters, settings_of
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.peft_files import merge_peft, read_peft, write_peft
 from trainer_worker.trainer.engine.stored_model import StoredModel
@@ -60,6 +63,22 @@ def test_peft_loads_what_is_written_with_equal_logits(tmp_path: pathlib.Path, sp
         twin = peft.PeftModel.from_pretrained(transformers_twin(small_decoder()), written(tmp_path, model))
     torch.testing.assert_close(twin(some_tokens()).logits, model(some_tokens()), rtol=1e-4, atol=2e-5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("kind", ["llama tied", "qwen 2", "qwen 3", "mistral", "gemma 2"])
+def test_peft_puts_adapters_onto_the_exported_base_of_every_family(tmp_path: pathlib.Path, kind: str) -> None:
+    base, folder = read(peers_folder(peer(kind), tmp_path / "theirs")).stored, tmp_path / "export"
+    folder.mkdir()
+    write_folder(folder, base)
+    add_adapters(base.model, LoraSpec(rank=4), seed=1)
+    move(base.model)
+    (tmp_path / "adapters").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+        twin = peft.PeftModel.from_pretrained(whole, written(tmp_path / "adapters", base.model))
+    tokens_BT = some_tokens()
+    torch.testing.assert_close(twin(tokens_BT).logits, base.model.eval()(tokens_BT), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

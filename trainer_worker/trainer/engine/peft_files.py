@@ -21,13 +21,13 @@ from torch import Tensor
 
 from trainer_worker.trainer.engine.adapter_files import StoredAdapters
 from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.families.pickles import is_pickle
 from trainer_worker.trainer.engine.lora import NAMED_MAX, RANK_MAX, places
 from trainer_worker.trainer.engine.model_config import ModelConfig
 from trainer_worker.trainer.engine.stored_model import StoredModel
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
-PICKLE_BEGINNINGS = (b"PK\x03\x04", b"\x80")  # of torch.save in a zip file, and of a bare pickle
 PATHS = {
     "query": "self_attn.q_proj",
     "key": "self_attn.k_proj",
@@ -190,9 +190,8 @@ def read_adapter_tensors(folder: pathlib.Path) -> dict[str, Tensor]:
         if pickles:
             raise a_pickle(pickles[0])
         raise UnusableData(f"the folder has no {TENSORS}")
-    with path.open("rb") as file:
-        if file.read(4).startswith(PICKLE_BEGINNINGS):
-            raise a_pickle(TENSORS)
+    if is_pickle(path):
+        raise a_pickle(TENSORS)
     try:
         return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
