@@ -1,6 +1,7 @@
 """Compiled steps learn what plain ones learn, and go on to the same bits from any step."""
 
 import importlib
+import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -22,7 +23,7 @@ ON, OFF = training_pb2.COMPILATION_ON, training_pb2.COMPILATION_OFF
 AUTO = training_pb2.COMPILATION_UNSPECIFIED
 CONFIG = ModelConfig(1, 16, 2, 1, 16, 8, True, 10000.0, 32)
 STEPS = 4
-needs_compiler = pytest.mark.skipif(compilation.compiler() is None, reason="no C++ compiler here")
+needs_compiler = pytest.mark.skipif(compilation.lacks(CPU) != "", reason="no C++ compiler here")
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def as_before() -> Iterator[None]:
 
 
 def test_long_runs_are_compiled_and_short_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "compiler", lambda: "/usr/bin/g++")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     parameters = 1_800_000
     enough = int(PAYS_FROM_S * 2e11 / 6 / parameters) + 1
     assert to_compile(AUTO, parameters=parameters, tokens=enough, device=CPU)
@@ -48,6 +49,13 @@ def test_without_a_compiler_nothing_is_compiled_and_whoever_insists_is_told(monk
     assert not to_compile(OFF, parameters=10**9, tokens=10**9, device=CPU)
     with pytest.raises(ValueError, match="no C\\+\\+ compiler"):
         to_compile(ON, parameters=1, tokens=1, device=CPU)
+
+
+def test_a_gpu_needs_its_own_compiler_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="no triton"):
+        to_compile(ON, parameters=1, tokens=1, device=torch.device("cuda"))
 
 
 def test_what_is_not_compiled_is_the_model_itself() -> None:

@@ -1,6 +1,7 @@
 """Steps translated into machine code of their own, where that pays within the run."""
 
 import importlib
+import importlib.util
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -26,18 +27,20 @@ def to_compile(
 
     Raises: ValueError if it is asked for and there is no compiler.
     """
-    possible = device.type == "cuda" or compiler() is not None
-    if asked == training_pb2.COMPILATION_ON and not possible:
-        raise ValueError("compilation is asked for, and this worker has no C++ compiler (g++ or clang++)")
+    missing = lacks(device)
+    if asked == training_pb2.COMPILATION_ON and missing:
+        raise ValueError(f"compilation is asked for, and this worker has no {missing}")
     if asked != training_pb2.COMPILATION_UNSPECIFIED:
         return asked == training_pb2.COMPILATION_ON
     flops = FLOPS_PER_WEIGHT_AND_TOKEN * parameters * tokens
-    return possible and flops / FLOPS_PER_SECOND.get(device.type, 2e11) >= PAYS_FROM_S
+    return not missing and flops / FLOPS_PER_SECOND.get(device.type, 2e11) >= PAYS_FROM_S
 
 
-def compiler() -> str | None:
-    """The C++ compiler that inductor would call, if there is one."""
-    return shutil.which("g++") or shutil.which("clang++")
+def lacks(device: torch.device) -> str:
+    """What compiling for a device needs and is not here; empty if nothing is missing."""
+    if not (shutil.which("g++") or shutil.which("clang++")):
+        return "C++ compiler (g++ or clang++)"
+    return "triton" if device.type == "cuda" and importlib.util.find_spec("triton") is None else ""
 
 
 def compiled(model: Decoder, *, on: bool) -> Callable[..., Tensor]:
