@@ -11,8 +11,8 @@ from services.domain.fine_tuning import FineTuneSpec
 from services.domain.forecast import Forecast
 from services.domain.inputs import Inputs
 from services.domain.limits import BYTE_VOCABULARY_SIZE, CHECKPOINTS_KEPT
-from services.domain.memory import Load
-from services.domain.speeds import MeasuredSpeed, similar_speeds
+from services.domain.memory import load_of
+from services.domain.speeds import MeasuredSpeed, memory_share, similar_speeds
 from services.domain.training import TrainSpec
 
 __all__ = ["expected_wait_s", "forecast", "similar_speeds"]
@@ -31,15 +31,14 @@ def forecast(
     free_bytes: int | None,
 ) -> Forecast:
     """Return what the run would take."""
-    load = load_of(spec)
     tokens = spec.steps * spec.tokens_per_step
     sized = Forecast(
         parameters=spec.parameters,
         flops=spec.steps * spec.flops_per_step,
         tokens=tokens,
         epochs=tokens / _train_tokens(spec, inputs),
-        memory_bytes=memory.peak_bytes(load),
-        checkpoint_bytes=memory.checkpoint_bytes(load),
+        memory_bytes=_memory_bytes(spec, inputs=inputs, speeds=speeds),
+        checkpoint_bytes=memory.checkpoint_bytes(load_of(spec)),
         queue_s=queue_s,
     )
     speeds_like_it = similar_speeds(
@@ -48,21 +47,6 @@ def forecast(
     timed = _timed(sized, speeds_like_it)
     warnings = [*_warnings(timed, spec=spec, free_bytes=free_bytes), *advice_on(spec, inputs=inputs)]
     return dataclasses.replace(timed, warnings=tuple(warnings))
-
-
-def load_of(spec: TrainSpec | FineTuneSpec) -> Load:
-    """Return what a step of the run works on."""
-    return Load(
-        shape=spec.shape,
-        parameters=spec.parameters,
-        trained=spec.trained_parameters,
-        vocabulary_size=spec.vocabulary_size,
-        context_length=spec.context_length,
-        optimization=spec.optimization,
-        precision=spec.precision,
-        recomputed=spec.compute.activation_checkpointing,
-        adapted=spec.adapted,
-    )
 
 
 def expected_wait_s(*, slots: int, held_s: Sequence[float | None], ahead_s: Sequence[float | None]) -> float | None:
@@ -83,6 +67,15 @@ def expected_wait_s(*, slots: int, held_s: Sequence[float | None], ahead_s: Sequ
     for time_s in ahead_s:
         heapq.heappush(ends, heapq.heappop(ends) + (time_s or 0.0))
     return heapq.heappop(ends)
+
+
+def _memory_bytes(spec: TrainSpec | FineTuneSpec, *, inputs: Inputs, speeds: Sequence[MeasuredSpeed]) -> int:
+    """Return the peak that the shape lets one expect, put right by what runs of nearly its size have taken here."""
+    share = memory_share(speeds, parameters=spec.parameters, kind=spec.kind)
+    if share is not None:
+        return round(memory.peak_bytes(load_of(spec)) * share)
+    text_bytes = inputs.dataset.split.train_bytes
+    return memory.peak_bytes(load_of(spec, on_gpu=inputs.has_gpu is True, text_bytes=text_bytes))
 
 
 def _timed(sized: Forecast, speeds: list[float]) -> Forecast:

@@ -1,24 +1,33 @@
 """How much memory a trainer needs at most, from the shape of the model and what is done with it.
 
-The numbers of activations were counted in the trainer's own passes, and held against what its processes took: see
-docs/lab/2026-11-forecast.md.
+What stays from step to step is counted exactly. How much the passes of a block keep was counted in the trainer's own
+code and held against what its processes took: docs/lab/2026-11-forecast.md has the numbers.
 """
 
 import dataclasses
 
-from services.domain.architecture import Architecture
+from services.domain.architecture import Architecture, TokenizerKind
+from services.domain.fine_tuning import FineTuneSpec
 from services.domain.optimization import OptimizationSpec, Optimizer
 from services.domain.run_settings import Precision
+from services.domain.training import TrainSpec
 
-FP32, BF16 = 4, 2  # bytes of a number
-PROCESS_BYTES = 400_000_000  # Python, torch, its threads and their buffers
+FP32 = 4  # bytes of a number
+HALF = 2.5  # bytes of a number on average where products take 16 bits: norms and sums are kept whole
+PROCESS_BYTES = 270_000_000  # Python, torch and its libraries, before anything is computed
+TOKENIZER_TEXT_MAX = 2**26  # of a longer text no more is read
+WORDS_BYTES, WORDS_POWER = 27_000, 0.6
 LOGITS_BYTES_MAX = 2**28  # larger ones are computed in pieces of this size
-LOGITS_COPIES = 3  # themselves, their softmax, its gradient
-WIDTHS_OF_BLOCK = 16  # numbers kept a position, in units of the model width
+LOGITS_COPIES = 5  # themselves, their softmax, the gradients of both, and one that the allocator cannot use again
+WIDTHS_OF_BLOCK = 16  # numbers that a block keeps of a position, in units of the model width
+WIDTHS_OF_ADAPTERS = 3  # and this many more where adapters see the same inputs
+WIDTHS_DROPPED = 2  # and this many more with residual dropout
+SCORES_DROPPED = 2.5  # attention weights with dropout, its mask included, against those without
 FEED_FORWARDS_OF_BLOCK = 4  # the same in units of the feed-forward width
-SCORES_COPIES = 1  # attention weights that are kept, where they are computed plainly
-PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH = 512, 8  # contexts that processors compute plainly
-FULL_PRECISIONS = frozenset([Precision.FP32, Precision.TF32])
+BLOCKS_ON_THE_WAY = 1.0  # what the backward pass makes and throws away, in units of what a block keeps
+BLOCKS_RECOMPUTED = 3.75  # the same where a block is computed again first, with what that keeps
+ACCUMULATED = 1.25  # of the activations, from the second part of a batch on: pages are not quite where they were
+PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH = 512, 8  # contexts whose attention processors compute, and keep, plainly
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,16 +43,63 @@ class Load:
     precision: Precision
     recomputed: bool
     adapted: bool
+    tuned: bool
+    residual_dropout: bool
+    attention_dropout: bool
+    on_gpu: bool = False
+    learnt_text_bytes: int = 0
+    """Text that a tokenizer is trained on first."""
 
     @property
     def positions(self) -> int:
         """Tokens that are computed at once."""
         return self.optimization.micro_batch_size * self.context_length
 
+    @property
+    def number_bytes(self) -> float:
+        """Bytes of a number that a pass keeps; where the worker decides, a GPU takes bf16 and a processor may not."""
+        if self.precision is Precision.AUTO:
+            return HALF if self.on_gpu else FP32
+        return HALF if self.precision in (Precision.BF16, Precision.FP16) else FP32
+
+
+def load_of(spec: TrainSpec | FineTuneSpec, *, on_gpu: bool = False, text_bytes: int = 0) -> Load:
+    """Return what a step of the run works on; `text_bytes` is the size of the training part."""
+    learns_tokens = isinstance(spec, TrainSpec) and spec.tokenizer.kind is TokenizerKind.BPE
+    return Load(
+        shape=spec.shape,
+        parameters=spec.parameters,
+        trained=spec.trained_parameters,
+        vocabulary_size=spec.vocabulary_size,
+        context_length=spec.context_length,
+        optimization=spec.optimization,
+        precision=spec.precision,
+        recomputed=spec.compute.activation_checkpointing,
+        adapted=spec.adapted,
+        tuned=isinstance(spec, FineTuneSpec),
+        residual_dropout=spec.regularization.residual_dropout > 0,
+        attention_dropout=spec.regularization.attention_dropout > 0,
+        on_gpu=on_gpu,
+        learnt_text_bytes=min(text_bytes, TOKENIZER_TEXT_MAX) if learns_tokens else 0,
+    )
+
 
 def peak_bytes(load: Load) -> int:
-    """Return the most memory that the trainer holds at once."""
-    return PROCESS_BYTES + _weights(load) + _activations(load)
+    """Return the most memory that the trainer holds at once: of the GPU if it has one, else of the process."""
+    process = 0 if load.on_gpu else PROCESS_BYTES + _tokenizer(load)
+    gradients = load.trained * FP32
+    passes = _activations(load)
+    if load.optimization.micro_batch_size < load.optimization.batch_size:
+        passes = round(passes * ACCUMULATED)
+    return process + _weights(load) + gradients + state_bytes(load) + passes
+
+
+def _tokenizer(load: Load) -> int:
+    """Return what training a tokenizer leaves behind: a text has so many different words, and each of them is counted.
+
+    Source of the power: Heaps 1978, Information retrieval, section 7.5.
+    """
+    return round(WORDS_BYTES * load.learnt_text_bytes**WORDS_POWER)
 
 
 def checkpoint_bytes(load: Load) -> int:
@@ -53,7 +109,7 @@ def checkpoint_bytes(load: Load) -> int:
 
 def state_bytes(load: Load) -> int:
     """Return what the optimizer remembers between steps."""
-    settings, matrices = load.optimization, _block_matrices(load)
+    settings = load.optimization
     momentum = FP32 if settings.momentum else 0
     if settings.optimizer is Optimizer.SGD:
         return load.trained * momentum
@@ -62,6 +118,7 @@ def state_bytes(load: Load) -> int:
     if settings.optimizer is Optimizer.ADAFACTOR:
         return load.trained // max(1, load.shape.width) * 2 * FP32
     if settings.optimizer is Optimizer.MUON:
+        matrices = _block_matrices(load)
         return matrices * FP32 + (load.trained - matrices) * 2 * FP32
     return load.trained * 2 * FP32
 
@@ -75,26 +132,26 @@ def _block_matrices(load: Load) -> int:
 
 
 def _weights(load: Load) -> int:
-    """Return what stays from step to step, and the gradients."""
-    adapters = load.trained if load.adapted else 0
-    return (load.parameters + adapters + load.trained) * FP32 + state_bytes(load)
+    """Return the weights; those of a base are read beside the model that takes them up."""
+    copies = 2 if load.tuned else 1
+    return (copies * load.parameters + (load.trained if load.adapted else 0)) * FP32
 
 
 def _activations(load: Load) -> int:
     """Return what the forward pass keeps for the backward pass, and the largest thing that either makes on its way."""
-    number = FP32 if load.precision in FULL_PRECISIONS else BF16
-    block = load.positions * _of_block(load) * number
-    shape = load.shape
-    inputs = load.positions * shape.width * FP32
-    kept = block + shape.layers * inputs if load.recomputed else shape.layers * block
+    block = round(load.positions * _of_block(load) * load.number_bytes)
     logits = LOGITS_COPIES * min(LOGITS_BYTES_MAX, load.positions * load.vocabulary_size * FP32)
-    return kept + max(logits, block)
+    kept, on_the_way = load.shape.layers * block, BLOCKS_ON_THE_WAY * block
+    if load.recomputed:
+        kept, on_the_way = load.shape.layers * load.positions * load.shape.width * FP32, BLOCKS_RECOMPUTED * block
+    return kept + round(max(logits, on_the_way))
 
 
 def _of_block(load: Load) -> int:
     """Return the numbers that a block keeps of a position: what goes into its products, and attention weights."""
     shape = load.shape
-    plain = load.context_length <= max(PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH * (shape.width // shape.heads))
-    scores = SCORES_COPIES * shape.heads * load.context_length if plain else 0
-    adapters = 2 * shape.width if load.adapted else 0
-    return WIDTHS_OF_BLOCK * shape.width + FEED_FORWARDS_OF_BLOCK * shape.feed_forward_width + scores + adapters
+    most = max(PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH * (shape.width // shape.heads))
+    plain = load.context_length <= most and not load.on_gpu
+    scores = shape.heads * load.context_length * (SCORES_DROPPED if load.attention_dropout else 1) if plain else 0
+    widths = WIDTHS_OF_BLOCK + WIDTHS_OF_ADAPTERS * load.adapted + WIDTHS_DROPPED * load.residual_dropout
+    return round(widths * shape.width + FEED_FORWARDS_OF_BLOCK * shape.feed_forward_width + scores)

@@ -1,12 +1,14 @@
-"""What a cluster has measured of its own speed, and which of it says something about a run."""
+"""What a cluster has measured of its own runs, and which of it says something about another run."""
 
 import dataclasses
+import statistics
 from collections.abc import Sequence
 
 ALIKE = 1.05
 NEAR = 2.0
 SIMILAR = 10.0
 RUNS_MIN = 3
+SHARE_MAX = 3.0  # beyond, something else was measured than training
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +19,18 @@ class MeasuredSpeed:
     flops_per_second: float
     kind: str = "train"
     tokens_per_step: int = 0
+    memory_share: float | None = None
+    """The most memory that it held, as a share of what its shape alone lets one expect; None if it was not measured."""
+
+
+def memory_share(speeds: Sequence[MeasuredSpeed], *, parameters: int, kind: str) -> float | None:
+    """Return how much more or less memory runs of nearly this size took than their shapes say; None without history.
+
+    Processors, arithmetic and allocators differ, and every cluster has its own.
+    """
+    same = _of_size([each for each in speeds if each.kind == kind], parameters, within=NEAR)
+    shares = [each.memory_share for each in same if each.memory_share]
+    return min(max(statistics.median(shares), 1 / SHARE_MAX), SHARE_MAX) if shares else None
 
 
 def similar_speeds(

@@ -7,9 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.domain.errors import Unavailable
+from services.domain.fine_tuning import FineTuneSpec
 from services.domain.jobs import Attempt, AttemptEnd
+from services.domain.memory import load_of, peak_bytes
 from services.domain.speeds import MeasuredSpeed
-from services.domain.work import TRAINED, work_from_json
+from services.domain.training import TrainSpec
+from services.domain.work import TRAINED, Work, work_from_json
 from services.storage.tables.jobs import attempt, job
 
 SPEEDS_READ_MAX = 200
@@ -53,7 +56,7 @@ class Attempts:
     def speeds(self) -> Sequence[MeasuredSpeed]:
         """Return what the newest attempts of this cluster measured."""
         query = (
-            sa.select(attempt.c.steps, attempt.c.seconds, job.c.kind, job.c.spec)
+            sa.select(attempt.c.steps, attempt.c.seconds, job.c.kind, job.c.spec, job.c.peak_memory_bytes)
             .join(job, job.c.uid == attempt.c.job_uid)
             .where(attempt.c.steps >= STEPS_MEASURED_MIN, attempt.c.seconds > 0, job.c.kind.in_(TRAINED))
             .order_by(attempt.c.start_time.desc())
@@ -77,4 +80,11 @@ def _speed(row: Any) -> MeasuredSpeed:
         parameters=spec.parameters,
         tokens_per_step=spec.tokens_per_step,
         flops_per_second=spec.flops_per_step * row.steps / row.seconds,
+        memory_share=_memory_share(spec, peak=row.peak_memory_bytes),
     )
+
+
+def _memory_share(spec: Work, *, peak: int | None) -> float | None:
+    if not peak or not isinstance(spec, TrainSpec | FineTuneSpec):
+        return None
+    return peak / peak_bytes(load_of(spec))

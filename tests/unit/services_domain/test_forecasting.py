@@ -1,10 +1,14 @@
 """Forecasts: sizes from shapes, times from measurements only."""
 
+import dataclasses
+
 import pytest
 
 from services.domain.forecasting import expected_wait_s, forecast, similar_speeds
 from services.domain.presets import PRESETS
-from services.domain.speeds import MeasuredSpeed
+from services.domain.resolution import resolve
+from services.domain.speeds import MeasuredSpeed, memory_share
+from services.domain.training import MixturePartDraft, TrainDraft
 from tests.unit.services_domain.test_resolution import dataset, inputs, resolved
 
 
@@ -89,3 +93,41 @@ def test_the_wait_follows_from_who_is_before(
     slots: int, held: list[float | None], ahead: list[float | None], expected: float | None
 ) -> None:
     assert expected_wait_s(slots=slots, held_s=held, ahead_s=ahead) == expected
+
+
+def test_runs_of_the_same_shape_and_batch_are_asked_first() -> None:
+    mixed = [
+        MeasuredSpeed(parameters=10**6, flops_per_second=1.0, tokens_per_step=64),
+        *speeds(5.0, 6.0, 7.0, parameters=10**6),
+    ]
+    assert similar_speeds(mixed, parameters=10**6, tokens_per_step=64) == [1.0]
+    assert similar_speeds(mixed, parameters=10**6, tokens_per_step=128) == [1.0, 5.0, 6.0, 7.0]
+
+
+def test_tuning_is_not_timed_by_pretraining_where_there_is_enough_of_its_own() -> None:
+    tuning = [MeasuredSpeed(kind="fine_tune", parameters=10**6, flops_per_second=each) for each in (1.0, 2.0, 3.0)]
+    mixed = [*speeds(100.0, 100.0, 100.0, parameters=10**6), *tuning]
+    assert similar_speeds(mixed, parameters=10**6, kind="fine_tune") == [1.0, 2.0, 3.0]
+    assert len(similar_speeds([*mixed[:3], tuning[0]], parameters=10**6, kind="fine_tune")) == 4
+
+
+def test_memory_is_put_right_by_what_runs_of_this_cluster_took() -> None:
+    spec = resolved()
+    taken = [
+        MeasuredSpeed(parameters=spec.parameters, flops_per_second=1.0, memory_share=share) for share in (0.7, 0.8, 2.0)
+    ]
+    told = forecast(spec, inputs=inputs(), speeds=taken, queue_s=None, free_bytes=None)
+    assert told.memory_bytes == round(0.8 * said().memory_bytes)
+    assert memory_share(taken, parameters=spec.parameters * 10, kind="train") is None
+    assert memory_share(taken, parameters=spec.parameters, kind="fine_tune") is None
+    absurd = [MeasuredSpeed(parameters=1, flops_per_second=1.0, memory_share=1000.0)]
+    assert memory_share(absurd, parameters=1, kind="train") == 3.0
+
+
+def test_parts_of_a_mixture_make_the_epoch_of_the_first_longer() -> None:
+    talks = dataclasses.replace(dataset(), id="talks")
+    mixture = (MixturePartDraft(dataset=talks.name, weight=3.0),)
+    using = inputs(mixture=(talks,))
+    spec = resolve(TrainDraft(dataset=dataset().name, mixture=mixture), using)
+    told = forecast(spec, inputs=using, speeds=[], queue_s=None, free_bytes=None)
+    assert told.epochs == pytest.approx(said().epochs / 4)
