@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services.domain.job_events import MetricLogged
 from services.domain.metrics import MetricSeries
 from services.storage.happenings import metric_of
-from services.storage.tables.jobs import metric
+from services.storage.tables.jobs import job, metric
 
 
 class Metrics:
@@ -50,15 +50,21 @@ class Metrics:
         return [_series(key, list(points)) for key, points in itertools.groupby(rows, key=lambda row: row[0])]
 
     def at(self, job_uid: str, *, step: int) -> MetricLogged | None:
-        """Return the metrics of one step."""
-        query = sa.select(metric).where(metric.c.job_uid == job_uid, metric.c.step == step)
-        row = self._connection.execute(query.order_by(metric.c.lineage.desc()).limit(1)).one_or_none()
+        """Return the metrics of one step, those of its latest line."""
+        row = self._connection.execute(self._latest(sa.select(metric), job_uid, step=step)).one_or_none()
         return metric_of(row) if row else None
 
     def lineage_at(self, job_uid: str, *, step: int) -> int | None:
         """Return the line of steps to which a step belongs, None for a step that is not recorded."""
-        query = sa.select(sa.func.max(metric.c.lineage)).where(metric.c.job_uid == job_uid, metric.c.step == step)
-        return self._connection.execute(query).scalar_one()
+        found = self._latest(sa.select(metric.c.lineage), job_uid, step=step)
+        return self._connection.execute(found).scalar_one_or_none()
+
+    def _latest(self, query: sa.Select[Any], job_uid: str, *, step: int) -> sa.Select[Any]:
+        """Return the query for a step on its latest line; the lines are named, so that the primary key answers."""
+        lines = self._connection.execute(sa.select(job.c.lineage).where(job.c.uid == job_uid)).scalar_one_or_none()
+        named = metric.c.lineage.in_(range(1, (lines or 0) + 1))
+        found = query.where(metric.c.job_uid == job_uid, named, metric.c.step == step)
+        return found.order_by(metric.c.lineage.desc()).limit(1)
 
     def recorded(self, job_uid: str, *, lineage: int, after: int, last: int) -> Sequence[MetricLogged]:
         """Return the metrics of the steps after one up to the last that were recorded in a line of steps, in order."""

@@ -31,11 +31,19 @@ QUESTIONS: dict[str, Callable[[UnitOfWork], Any]] = {
     "queue": lambda uow: uow.jobs.queue(now=A_TIME),
     "heads": lambda uow: uow.events.last_seqs(["uid"]),
     "events": lambda uow: uow.events.read("uid", after=7, count_max=100),
+    "receipt": lambda uow: uow.metrics.at("uid", step=7),
+    "verified_line": lambda uow: uow.metrics.lineage_at("uid", step=7),
+    "verified_steps": lambda uow: uow.metrics.recorded("uid", lineage=1, after=2, last=9),
+    "verified_count": lambda uow: uow.metrics.count_recorded("uid", lineage=1, after=2, last=9),
 }
-SELECTIVE = re.compile(r"ix_job_(waiting|held|open)\b|\(uid=\?|\(job_uid=\? AND seq>\?\)|project_id=\? AND state=\?")
+SELECTIVE = re.compile(
+    r"ix_job_(waiting|held|open)\b|\(uid=\?|\(job_uid=\? AND (?:seq>|lineage=)|project_id=\? AND state=\?"
+)
 
 
-def plans(storage: SqlStorage, question: Callable[[UnitOfWork], Any]) -> list[list[str]]:
+def plans(
+    storage: SqlStorage, question: Callable[[UnitOfWork], Any], *, tables: tuple[str, ...] = ("job", "event", "metric")
+) -> list[list[str]]:
     """Return how SQLite answers each statement of a question about jobs and what happened to them."""
     statements = []
 
@@ -46,9 +54,7 @@ def plans(storage: SqlStorage, question: Callable[[UnitOfWork], Any]) -> list[li
     with storage.read() as uow:
         question(uow)
     sa.event.remove(storage.engine, "before_cursor_execute", note)
-    asked = [
-        each for each in statements if "FROM job" in each[0] or "FROM event" in each[0] or "FROM metric" in each[0]
-    ]
+    asked = [each for each in statements if any(f"FROM {table}" in each[0] for table in tables)]
     with storage.engine.connect() as connection:
         return [
             [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
@@ -63,6 +69,17 @@ def test_a_question_looks_at_open_jobs_only(sqlite_storage: SqlStorage, question
     for plan in found:
         looks = [line for line in plan if re.match(r"(SCAN|SEARCH) (job|event|metric)\b", line)]
         assert looks and all(SELECTIVE.search(line) for line in looks), plan
+
+
+def test_whether_a_checkpoint_is_needed_is_answered_by_indexes(sqlite_storage: SqlStorage) -> None:
+    (plan,) = plans(
+        sqlite_storage,
+        lambda uow: uow.checkpoints.collectable(["uid"], kept=3, count_max=10),
+        tables=("checkpoint",),
+    )
+    looks = [line for line in plan if re.match(r"SEARCH (job|model_version)\b", line)]
+    assert not [line for line in plan if re.match(r"SCAN (job|model_version|checkpoint)\b", line)], plan
+    assert sorted(re.findall(r"ix_\w+", " ".join(looks))) == ["ix_job_base", "ix_model_version_artifact_prefix"], plan
 
 
 @pytest.mark.parametrize("operator", ["=", "!="])

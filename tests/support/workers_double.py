@@ -24,6 +24,14 @@ from tutelage_internal.v1 import facts_pb2, workers_pb2, workers_pb2_grpc
 SECRET = "ab" * 32
 _CODES = {grpc.StatusCode.ABORTED: code_pb2.ABORTED, grpc.StatusCode.OUT_OF_RANGE: code_pb2.OUT_OF_RANGE}
 
+_FIELDS: dict[type, str] = {
+    training_pb2.TrainSpec: "train",
+    training_pb2.FineTuneSpec: "fine_tune",
+    training_pb2.ImportModelSpec: "import_model",
+    training_pb2.ExportModelSpec: "export_model",
+    workers_pb2.Verification: "verification",
+}
+
 
 @dataclass
 class Job:
@@ -31,6 +39,7 @@ class Job:
 
     uid: str
     part: dict[str, Any]
+    spec: Any = None  # a specification of another kind than training
     epoch: int = 0
     held: bool = False
     over: bool = False  # failed without a FinishAttempt
@@ -45,6 +54,20 @@ class Job:
     def steps(self) -> list[int]:
         """The steps whose metrics are recorded, in the order of their arrival."""
         return [fact.metric_logged.step for fact in self.facts if fact.HasField("metric_logged")]
+
+    def lineage(self) -> int:
+        """The number of the line of steps."""
+        return max((fact.rolled_back.lineage for fact in self.facts if fact.HasField("rolled_back")), default=1)
+
+    def recorded_step(self) -> int:
+        """The last step of the line whose metrics are recorded."""
+        last = 0
+        for fact in self.facts:
+            if fact.HasField("metric_logged"):
+                last = max(last, fact.metric_logged.step)
+            elif fact.HasField("rolled_back"):
+                last = min(last, fact.rolled_back.to_step)
+        return last
 
     def outcome(self) -> int | None:
         """How the last attempt ended."""
@@ -90,9 +113,9 @@ class WorkersDouble(workers_pb2_grpc.WorkersServicer):
             self._server.stop(None).wait()
             self._server = None
 
-    def submit(self, **part: Any) -> Job:
-        """A job that may be claimed."""
-        job = Job(uid=str(uuid.uuid4()), part=part)
+    def submit(self, *, spec: Any = None, **part: Any) -> Job:
+        """A job that may be claimed: training, or what its specification says."""
+        job = Job(uid=str(uuid.uuid4()), part=part, spec=spec)
         with self._lock:
             self.jobs[job.uid] = job
         return job
@@ -199,12 +222,14 @@ class WorkersDouble(workers_pb2_grpc.WorkersServicer):
 
     def _assignment(self, job: Job) -> workers_pb2.Assignment:
         samples = training_pb2.SamplesSpec(prompt=json.dumps(job.part))
+        spec = job.spec or training_pb2.TrainSpec(samples=samples)
         return workers_pb2.Assignment(
             attempt=workers_pb2.Attempt(job_uid=job.uid, epoch=job.epoch, token=b"token"),
             job=f"projects/p/jobs/{job.uid}",
-            train=training_pb2.TrainSpec(samples=samples),
+            **{_FIELDS[type(spec)]: spec},
             resume=_checkpoint(job.resume[-1]) if job.resume else None,
-            recorded_step=max(job.steps(), default=0),
+            lineage=job.lineage(),
+            recorded_step=job.recorded_step(),
             checkpoint_prefix=f"checkpoints/{job.uid}/e{job.epoch}",
             lease_seconds=self.lease_s,
             heartbeat_seconds=self.heartbeat_s,
