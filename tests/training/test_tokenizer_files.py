@@ -119,6 +119,23 @@ def test_a_continuation_begins_without_a_space_of_its_own(tokenizer: FileTokeniz
     assert tokenizer.continuation(going_on.tolist()) == expected
 
 
+def test_a_prompt_begins_like_a_text_and_may_say_whose_turn_it_is(tokenizer: FileTokenizer) -> None:
+    asked = "<|im_start|>user\nhi<|im_end|>\n"
+    tokens = tokenizer.encode_prompt(asked)
+    assert tuple(tokens[: len(tokenizer.beginning)]) == tokenizer.beginning
+    assert [token for token in tokens if token in (3, 4)] == [3, 4]
+    assert tokenizer.encode_prompt("<s>hi").count(0) == 1
+    assert tokenizer.encode_prompt("") == ([*tokenizer.beginning] or [tokenizer.end_of_text])
+
+
+def test_a_prompt_of_a_model_without_turns_is_only_text(tmp_path: pathlib.Path) -> None:
+    kept = [token for token in json.loads(byte_level().to_str())["added_tokens"] if token["content"] == "</s>"]
+    tokenizer = load_tokenizer_file(write(tmp_path, added_tokens=kept))
+    assert tokenizer.encode_prompt("a</s>") == tokenizer.encode("a</s>")
+    assert tokenizer.end_of_text not in tokenizer.encode_prompt("a</s>")
+    assert ByteTokenizer().encode_prompt("") == [256]
+
+
 def test_what_a_text_begins_with_is_found(kind: str, tokenizer: FileTokenizer) -> None:
     assert tokenizer.beginning == ((0,) if kind in ("llama_2", "mistral", "gemma") else ())
 

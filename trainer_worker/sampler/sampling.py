@@ -125,8 +125,8 @@ class Sampling(sampling_pb2_grpc.SamplingServicer):
 
 
 def _read_prompt(order: Order, model: LoadedModel) -> list[int]:
-    """The tokens to continue; an empty prompt begins after an end of text."""
-    tokens = model.tokenizer.encode(order.prompt) or [model.tokenizer.end_of_text]
+    """The tokens to continue; an empty prompt begins after an end of text, or as every text begins."""
+    tokens = model.tokenizer.encode_prompt(order.prompt)
     if len(tokens) > model.context_length:
         length = f"has {len(tokens)} tokens; the context of this model holds {model.context_length}"
         raise InvalidRequest(Violation("prompt", length))

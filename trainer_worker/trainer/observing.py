@@ -75,7 +75,7 @@ def sample(run: Run) -> Iterator[Told]:
     run.model.eval()
     tokens = continue_tokens(
         run.model,
-        tokenizer.encode(run.prompt),
+        tokenizer.encode_prompt(run.prompt),
         rule=DrawRule(),
         seed=state.seed + state.step,
         tokens_max=run.spec.samples.tokens,
@@ -87,5 +87,5 @@ def sample(run: Run) -> Iterator[Told]:
         drawn.append(token)
     run.model.train()
     # An untrained model may draw NUL, which no database keeps in a text.
-    text = tokenizer.decode(drawn).replace("\0", "\ufffd")
+    text = tokenizer.continuation(drawn).replace("\0", "\ufffd")
     yield jobs_pb2.SampleDrawn(step=state.step, prompt=run.prompt, text=text)

@@ -48,6 +48,9 @@ class ChatTemplate(Protocol):
     def render(self, messages: Sequence[Message], *, spans: bool = True) -> Rendered:
         """Raises: UnusableData if the template fails on the conversation; the message completes "row 5: "."""
 
+    def ask(self, messages: Sequence[Message]) -> str:
+        """The conversation up to where the assistant begins to speak. Raises: UnusableData."""
+
     def close(self) -> None: ...
 
 
@@ -68,6 +71,9 @@ class ChatML:
             length += len(head) + len(said)
             pieces += [head, said]
         return Rendered("".join(pieces), tuple(found) if spans else ())
+
+    def ask(self, messages: Sequence[Message]) -> str:
+        return f"{self.render(messages).text}<|im_start|>assistant\n"
 
     def close(self) -> None:
         """Nothing is open."""
@@ -93,6 +99,9 @@ class JinjaTemplate:
     def render(self, messages: Sequence[Message], *, spans: bool = True) -> Rendered:
         answer = self._ask({"messages": list(messages), "spans": spans})
         return Rendered(answer["text"], tuple((begin, end) for begin, end in answer.get("spans", ())))
+
+    def ask(self, messages: Sequence[Message]) -> str:
+        return str(self._ask({"messages": list(messages), "asks": True})["text"])
 
     def close(self) -> None:
         self._process.kill()

@@ -121,20 +121,23 @@ class PackedRows:
         target_places = np.repeat(row_of_piece * length + places, sizes) + within
         sources = np.repeat(self.pieces.begins[pieces], sizes) + within
 
-        tokens_BT = np.full((len(indices), length), self._padding, np.int64)
-        tokens_BT.flat[target_places] = self.rows.tokens[sources]
-        targets_BT = np.full((len(indices), length), IGNORED, np.int64)
+        def spread_out(values: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:
+            """The values at their places, and `elsewhere`, one number a row, where no row is."""
+            whole = np.repeat(elsewhere.astype(np.int64), length)
+            whole[target_places] = values
+            return torch.from_numpy(whole.reshape(len(indices), length))
+
+        same = np.ones(len(indices), np.int64)
         following = self.rows.tokens[sources + 1].astype(np.int64)
-        targets_BT.flat[target_places] = np.where(self.rows.supervised[sources + 1], following, IGNORED)
-        batch = Batch(torch.from_numpy(tokens_BT), torch.from_numpy(targets_BT))
+        following[self.rows.supervised[sources + 1] == 0] = IGNORED
+        batch = Batch(
+            spread_out(self.rows.tokens[sources], self._padding * same), spread_out(following, IGNORED * same)
+        )
         if not with_documents:
             return batch
-        positions_BT = np.zeros((len(indices), length), np.int64)
-        positions_BT.flat[target_places] = within
-        documents_BT = np.repeat(counts[:, None], length, axis=1)
-        documents_BT.flat[target_places] = np.repeat(ranges(np.zeros(len(counts), np.int64), counts), sizes)
+        numbers = np.repeat(ranges(np.zeros(len(counts), np.int64), counts), sizes)
         return dataclasses.replace(
-            batch, positions_BT=torch.from_numpy(positions_BT), documents_BT=torch.from_numpy(documents_BT)
+            batch, positions_BT=spread_out(within, 0 * same), documents_BT=spread_out(numbers, counts)
         )
 
     def origin(self, index: int, place: int) -> Origin:

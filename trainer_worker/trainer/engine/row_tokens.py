@@ -8,7 +8,7 @@ import json
 import pathlib
 import shutil
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -17,6 +17,7 @@ from trainer_worker.trainer.engine.chat import ChatML, ChatTemplate, Hiding, Jin
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.row_samples import RowTokens
 from trainer_worker.trainer.engine.rows import Row, RowKind, read_rows, without_duplicates
+from trainer_worker.trainer.engine.text import first_words
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
 from tutelage.v1 import datasets_pb2
 
@@ -83,7 +84,7 @@ def write(source: RowSource, tokenizer: Tokenizer, folder: pathlib.Path) -> Iter
         numbered = enumerate(rows_of(source), start=1)
         for held_out, rows in itertools.groupby(numbered, key=lambda item: item[0] > source.train_rows):
             for chunk in in_chunks((row for _, row in rows), writers[held_out]):
-                writers[held_out].add(chunk, encoder.encode(chunk))
+                writers[held_out].add(chunk, encoder.encode(chunk), opening=encoder.opening)
                 yield
 
 
@@ -130,6 +131,19 @@ class Encoder:
 
     def close(self) -> None:
         self._template.close()
+
+    def opening(self, row: Row) -> str:
+        """What the model could be asked to go on from: the beginning of a text, a prompt, or what is asked first."""
+        places = [place for place, message in enumerate(row.messages) if message["role"] == "user"]
+        if not row.messages:
+            return row.texts[0][:OPENING_CHARACTERS_MAX] if len(row.texts) == 2 else first_words(row.texts[0])
+        if not places:
+            return ""
+        try:
+            asked = self._template.ask(row.messages[: places[0] + 1])
+        except UnusableData:
+            asked = ""
+        return asked if 0 < len(asked) <= OPENING_CHARACTERS_MAX else first_words(row.messages[places[0]]["content"])
 
     def encode(self, rows: Sequence[Row]) -> list[Marked]:
         if rows[0].messages:
@@ -190,7 +204,7 @@ class PartWriter:
         self._opening = ""
         self.duplicates = 0
 
-    def add(self, rows: Sequence[Row], encoded: Sequence[Marked]) -> None:
+    def add(self, rows: Sequence[Row], encoded: Sequence[Marked], *, opening: Callable[[Row], str]) -> None:
         self._opening = self._opening or next(filter(None, map(opening, rows)), "")
         self._numbers += [row.number for row in rows]
         self._lengths += [len(tokens) for tokens, _ in encoded]
@@ -220,10 +234,3 @@ def read_part(folder: pathlib.Path) -> PartOfRows:
 
 def mapped(path: pathlib.Path, dtype: str) -> np.ndarray:
     return np.memmap(path, dtype, mode="r") if path.stat().st_size else np.zeros(0, dtype)
-
-
-def opening(row: Row) -> str:
-    """What a model could be asked to go on from: the prompt, or what is asked first."""
-    asked = [message["content"] for message in row.messages if message["role"] == "user"]
-    said = (*row.texts[:1], *asked[:1])
-    return said[0].strip()[:OPENING_CHARACTERS_MAX] if said else ""

@@ -54,21 +54,36 @@ class Samples(Protocol):
 
 
 class Windows:
-    """A text cut into windows of `context_length` tokens and the one that follows: each token is a target once."""
+    """A text cut into windows of `context_length` targets: each token is a target once.
+
+    A window is given the token before its first target; or `beginning`, the token that every text begins with, if the
+    tokenizer has one.
+    """
 
     def __init__(
-        self, text_tokens: np.ndarray, *, context_length: int, dataset: str = "", decode: Decode | None = None
+        self,
+        text_tokens: np.ndarray,
+        *,
+        context_length: int,
+        beginning: int | None = None,
+        dataset: str = "",
+        decode: Decode | None = None,
     ) -> None:
         self.text_tokens = text_tokens
         self.tokens = len(text_tokens)
         self.context_length = context_length
-        self.count = max(0, (len(text_tokens) - 1) // context_length)
+        self.count = max(0, len(text_tokens) - (beginning is None)) // context_length
+        self._beginning = beginning
         self._dataset = dataset
         self._decode = decode
 
     def read(self, indices: np.ndarray) -> Batch:
-        begins = indices.astype(np.int64)[:, None] * self.context_length
-        windows_BT = torch.from_numpy(self.text_tokens[begins + np.arange(self.context_length + 1)].astype(np.int64))
+        first = 0 if self._beginning is None else -1
+        begins = indices.astype(np.int64)[:, None] * self.context_length + first
+        windows = self.text_tokens[begins + np.arange(self.context_length + 1)].astype(np.int64)
+        if self._beginning is not None:
+            windows[:, 0] = self._beginning
+        windows_BT = torch.from_numpy(windows)
         return Batch(windows_BT[:, :-1], windows_BT[:, 1:])
 
     def order(self, samples: np.ndarray, *, seed: int) -> np.ndarray:
@@ -80,7 +95,8 @@ class Windows:
     def origin(self, index: int, place: int) -> Origin:
         begin = index * self.context_length
         window = self.text_tokens[begin : begin + self.context_length + 1]
-        return Origin(self._dataset, row=0, token=begin + place, excerpt=excerpt(window, self._decode))
+        token = max(0, begin + place - (self._beginning is not None))
+        return Origin(self._dataset, row=0, token=token, excerpt=excerpt(window, self._decode))
 
 
 def evenly(count: int, wanted: int) -> np.ndarray:
@@ -112,11 +128,16 @@ def validation_batches(samples: Samples, *, sequences: int, rows: int) -> Iterat
 
 
 def validation_windows(
-    tokens: np.ndarray, *, context_length: int, dataset: str = "", decode: Decode | None = None
+    tokens: np.ndarray,
+    *,
+    context_length: int,
+    beginning: int | None = None,
+    dataset: str = "",
+    decode: Decode | None = None,
 ) -> Windows:
     """The windows of a text to evaluate on; a short text is one short window, and one of less than 2 tokens is none."""
     length = min(context_length, max(1, len(tokens) - 1))
-    return Windows(tokens, context_length=length, dataset=dataset, decode=decode)
+    return Windows(tokens, context_length=length, beginning=beginning, dataset=dataset, decode=decode)
 
 
 def require_one_batch(samples: Samples, *, batch_size: int) -> None:

@@ -215,7 +215,10 @@ def answers() -> Iterator[dict[str, Any]]:
         allow_time()
         try:
             asked = json.loads(line)
-            yield sandbox.answer(asked["messages"], spans=asked["spans"])
+            if asked.get("asks"):
+                yield {"text": sandbox.render(asked["messages"], add_generation_prompt=True)}
+            else:
+                yield sandbox.answer(asked["messages"], spans=asked["spans"])
         except Exception as error:
             yield {"error": why(error)}
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from artifacts import Store
 from trainer_worker.trainer.engine.errors import UnusableData
 
 CHUNK_BYTES = 1 << 20
+WORDS = re.compile(r"\s*((?:\S+\s+){0,7}\S+)")
+WORDS_CHARACTERS_MAX = 80
 
 Bytes = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
@@ -71,3 +74,15 @@ def cut(piece: bytes) -> int:
     while end > 1 and piece[end - 1] & 0xC0 == 0x80:
         end -= 1
     return end - 1 if end > 1 else len(piece)
+
+
+def first_words(text: str) -> str:
+    """Up to eight words that a text begins with; nothing if it has none."""
+    words = WORDS.match(text[: 8 * WORDS_CHARACTERS_MAX])
+    return words[1][:WORDS_CHARACTERS_MAX] if words else ""
+
+
+def first_words_of(*texts: Bytes) -> str:
+    """The first words of the first text that has any."""
+    beginnings = (text[: 8 * WORDS_CHARACTERS_MAX].tobytes().decode(errors="ignore") for text in texts)
+    return next(filter(None, map(first_words, beginnings)), "")

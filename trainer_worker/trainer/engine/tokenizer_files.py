@@ -95,6 +95,18 @@ class FileTokenizer:
     def encode(self, text: str) -> list[int]:
         return self.encode_rows([text])[0].tolist()
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """The tokens of what a model is to go on from: never none, and begun as every text begins.
+
+        Where there are special tokens beside those for beginning and end, such as those for turns, the ones that a
+        prompt writes out are special: who asks a chat model says whose turn it is.
+        """
+        turns = set(self._special_numbers.tolist()) - {self.end_of_text, *self.beginning}
+        tokens = self.encode_rendered([text])[0].tokens.tolist() if turns else self.encode(text)
+        if tuple(tokens[: len(self.beginning)]) != self.beginning:
+            tokens = [*self.beginning, *tokens]
+        return tokens or [self.end_of_text]
+
     def encode_rows(self, texts: Sequence[str], *, continuing: bool = False) -> list[np.ndarray]:
         """The tokens of each text, side by side on all cores; `continuing` texts go on from others."""
         inner = self._continuing if continuing else self.inner

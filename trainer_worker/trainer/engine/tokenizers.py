@@ -38,7 +38,11 @@ class Tokenizer(Protocol):
     def beginning_words(self) -> str:
         """How the beginning of a text is written, for chat templates; often nothing."""
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, in which nothing is special."""
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """The tokens of what a model is to go on from: never none, and begun as every text begins."""
 
     def encode_rows(self, texts: Sequence[str], *, continuing: bool = False) -> list[np.ndarray]:
         """The tokens of each text, in which nothing is special; `continuing` texts go on from others."""
@@ -82,6 +86,9 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
+
+    def encode_prompt(self, text: str) -> list[int]:
+        return self.encode(text) or [self.end_of_text]
 
     def encode_rows(self, texts: Sequence[str], *, continuing: bool = False) -> list[np.ndarray]:
         return [np.frombuffer(text.encode(), np.uint8) for text in texts]

@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import pathlib
-import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
@@ -17,7 +16,7 @@ from trainer_worker.trainer.engine.row_samples import PackedRows, PaddedRows
 from trainer_worker.trainer.engine.row_tokens import PartOfRows, RowSource, tokenized_rows
 from trainer_worker.trainer.engine.rows import RowKind, read_rows
 from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch, validation_windows
-from trainer_worker.trainer.engine.text import Bytes, fetch_file, fetch_text
+from trainer_worker.trainer.engine.text import Bytes, fetch_file, fetch_text, first_words_of
 from trainer_worker.trainer.engine.text_tokens import tokenized
 from trainer_worker.trainer.engine.tokenizers import (
     BytePairTokenizer,
@@ -28,8 +27,6 @@ from trainer_worker.trainer.engine.tokenizers import (
 from tutelage.v1 import datasets_pb2, training_pb2
 from tutelage_internal.v1 import workers_pb2
 
-OPENING = re.compile(r"\s*((?:\S+\s+){0,7}\S+)")
-OPENING_CHARACTERS_MAX = 80
 CORPUS_BYTES_MAX = 1 << 30  # of rows that a tokenizer is trained on, before 64 MiB of them are chosen
 TURNS_VOCABULARY_MIN = 512  # from which on a trained vocabulary has tokens for turns
 SIGN_SECONDS = 5.0
@@ -180,11 +177,12 @@ def prepare_text(
     name = f"{part.sha256}-{part.train_bytes}"
     tokens = yield from tokens_of(training, tokenizer, name=f"{name}-training", scratch=scratch)
     held_out = yield from tokens_of(validation, tokenizer, name=f"{name}-validation", scratch=scratch)
+    begin = tokenizer.beginning[-1] if tokenizer.beginning else None
     decode = tokenizer.continuation
     return Prepared(
-        Windows(tokens, context_length=context_length, dataset=part.name, decode=decode),
-        validation_windows(held_out, context_length=context_length, dataset=part.name, decode=decode),
-        first_words(validation, training),
+        Windows(tokens, context_length=context_length, beginning=begin, dataset=part.name, decode=decode),
+        validation_windows(held_out, context_length=context_length, beginning=begin, dataset=part.name, decode=decode),
+        first_words_of(validation, training),
     )
 
 
@@ -196,15 +194,6 @@ def tokens_of(
         yield None
         found = tokens
     return found
-
-
-def first_words(*texts: Bytes) -> str:
-    """The first words of the first text that has any."""
-    for text in texts:
-        beginning = text[: 8 * OPENING_CHARACTERS_MAX].tobytes().decode(errors="ignore")
-        if words := OPENING.match(beginning):
-            return words[1][:OPENING_CHARACTERS_MAX]
-    return ""
 
 
 def remarks(part: workers_pb2.DatasetArtifact, training: PartOfRows, samples: PackedRows) -> Iterator[Remark]:
