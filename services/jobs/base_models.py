@@ -32,9 +32,13 @@ def describe_base(house: House, base: Base) -> BaseModel:
 
 
 def _config(house: House, base: Base) -> bytes:
-    key = f"{base.files.artifact_prefix}/{CONFIG}"
+    prefix, manifest = base.files.artifact_prefix, base.files.manifest_sha256
     try:
-        with store_errors(), house.store.open(key, offset=0, length=_CONFIG_BYTES_MAX) as file:
-            return file.read()
-    except artifacts.NotStored:
+        with store_errors():
+            files = {file.name: file for file in house.store.files(prefix, manifest_sha256=manifest)}
+            if CONFIG not in files:
+                return b""
+            with house.store.open_file(prefix, files[CONFIG]) as file:
+                return file.read(_CONFIG_BYTES_MAX)
+    except (artifacts.NotStored, artifacts.CorruptFileSet):
         return b""
