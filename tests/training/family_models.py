@@ -52,9 +52,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma 2": ("Gemma2ForCausalLM", LOCAL | {"head_dim": 16, "query_pre_attn_scalar": 24}),
     "gemma 2 with small caps": (
         "Gemma2ForCausalLM",
-        LOCAL | {"head_dim": 8, "attn_logit_softcapping": 0.5, "final_logit_softcapping": 1.5},
+        LOCAL
+        | {"head_dim": 8, "query_pre_attn_scalar": 8, "attn_logit_softcapping": 0.5, "final_logit_softcapping": 1.5},
     ),
-    "gemma 3": ("Gemma3ForCausalLM", LOCAL | {"head_dim": 16, "num_hidden_layers": 7}),
+    "gemma 3": ("Gemma3ForCausalLM", LOCAL | {"head_dim": 16, "query_pre_attn_scalar": 16, "num_hidden_layers": 7}),
     "gemma 3 of linear scaling": (
         "Gemma3ForCausalLM",
         LOCAL

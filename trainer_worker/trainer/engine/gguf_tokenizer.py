@@ -11,6 +11,8 @@ from trainer_worker.trainer.engine.token_bytes import BYTE_TOKEN, byte_of_charac
 from trainer_worker.trainer.engine.tokenizer_files import FileTokenizer
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
 
+# A list without entries cannot be written. This pair is of two bytes that no UTF-8 has, 0xC0 and 0xC1.
+NEVER = "À Á"
 WORD_MARK = "\u2581"  # stands for a space in tokenizers of the kind of SentencePiece
 
 # The rules by which text is divided into words before pairs are merged, as tokenizer.json has them, and what llama.cpp
@@ -55,16 +57,14 @@ def vocabulary_of_bytes(tokenizer: Tokenizer, *, size: int) -> Vocabulary:
     """Bytes as pairs that are never merged."""
     tokens = [*sorted(byte_of_character(), key=byte_of_character().__getitem__), tokenizer.end_of_text_words]
     types = [gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL]
-    # A list without entries cannot be written. This pair is of two bytes that no UTF-8 has.
-    never = " ".join(tokens[byte] for byte in (0xC0, 0xC1))
-    return padded(Vocabulary(model="gpt2", rule="gpt-2", tokens=tokens, types=types, merges=[never]), size=size)
+    return padded(Vocabulary(model="gpt2", rule="gpt-2", tokens=tokens, types=types, merges=[NEVER]), size=size)
 
 
 def byte_pairs(settings: dict[str, Any], *, size: int) -> Vocabulary:
     """Byte-level pairs, as of GPT-2, Llama 3, Qwen and what is trained here."""
     tokens, types = tokens_of(settings, size=size)
     return Vocabulary(
-        model="gpt2", rule=rule_of(settings), tokens=tokens, types=types, merges=merges_of(settings["model"])
+        model="gpt2", rule=rule_of(settings), tokens=tokens, types=types, merges=merges_of(settings["model"]) or [NEVER]
     )
 
 
@@ -125,8 +125,9 @@ def rule_of(settings: dict[str, Any]) -> str:
     steps = parts.get("pretokenizers", [parts]) if parts else []
     rule = None
     match steps:
-        case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
-            rule = "gpt-2"
+        case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": regex}]:
+            # Where nothing is merged, it does not matter how words are divided.
+            rule = "gpt-2" if regex or not settings["model"]["merges"] else None
         case [
             {"type": "Digits", "individual_digits": True},
             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
