@@ -107,6 +107,21 @@ def test_a_writer_that_is_killed_stops_no_training(bench: Bench, monkeypatch: py
     assert_only_whole_checkpoints(bench, story)
 
 
+def test_a_writer_that_dies_between_two_checkpoints_costs_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTELAGE_FAULTPOINT", "writer_told:1")
+
+    class Mourning(Patient):
+        def outcome(self, *, wait_s: float) -> Outcome | None:
+            found = super().outcome(wait_s=wait_s)
+            if self.process is not None:
+                self.process.wait(LIMIT_S)
+            return found
+
+    story = bench.run(tiny_spec(), storing=Mourning(bench.url))
+    assert list(story.checkpoints) == [0, 4, 8, 12]
+    assert not story.notes("checkpoint_failed")
+
+
 class BackAt(Patient):
     """Its store is away until the checkpoint of the given step is handed over."""
 

@@ -57,7 +57,9 @@ class StoringProcess:
 
     def begin(self, prefix: str, snapshot: pathlib.Path) -> None:
         order = json.dumps({"prefix": prefix, "snapshot": str(snapshot)}).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError):  # it has died: `outcome` finds the end of its output
+        if self.process is not None and self.process.poll() is not None:
+            self.end()  # it died while there was nothing to do: the next one takes over
+        with contextlib.suppress(BrokenPipeError):  # it dies just now: `outcome` finds the end of its output
             process = self.living()
             assert process.stdin is not None
             process.stdin.write(order)
