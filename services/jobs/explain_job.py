@@ -46,7 +46,14 @@ def _start_s(uow: UnitOfWork, job: Job, *, slots: int, held: Sequence[Job]) -> f
 
 
 def _expected_speed(uow: UnitOfWork, job: Job) -> float | None:
-    speeds = similar_speeds(uow.attempts.speeds(), parameters=job.spec.parameters)
+    if not job.spec.tokens_per_step:
+        return None  # nothing is trained
+    speeds = similar_speeds(
+        uow.attempts.speeds(),
+        parameters=job.spec.parameters,
+        kind=job.kind,
+        tokens_per_step=job.spec.tokens_per_step,
+    )
     if not speeds:
         return None
     return statistics.median(speeds) * job.spec.tokens_per_step / job.spec.flops_per_step

@@ -12,9 +12,9 @@ from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.resolution import resolve_fine_tune
 from services.jobs.accepting import accept, earlier_job, envelope_violations, new_job
-from services.jobs.base_models import describe_base
 from services.jobs.bases import Base, find_base
 from services.jobs.looking_up import find_inputs, forecast_of, with_files
+from services.jobs.shapes_of_bases import describe_base
 from services.ports import House
 
 _WORD = "tune"

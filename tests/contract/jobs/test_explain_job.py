@@ -4,6 +4,7 @@ from services.domain.explanation import Explanation
 from services.domain.jobs import AttemptEnd, FailureReason, JobFailure
 from services.jobs.cancel_job import cancel_job
 from services.jobs.explain_job import explain_job
+from services.jobs.export_model import ExportModelDraft, export_model
 from services.jobs.pause_job import pause_job
 from tests.support.houses import Bench, add_dataset, add_project, step_fact, steps
 
@@ -97,3 +98,12 @@ def test_the_wait_in_the_queue_is_told_when_it_can_be(bench: Bench) -> None:
     bench.complete(measured)
     bench.complete(bench.claim())
     assert bench.submit().forecast.queue_s == 0.0
+
+
+def test_work_that_trains_nothing_is_explained_where_others_were_measured(bench: Bench) -> None:
+    measured = bench.started(steps=20, model="novel")
+    bench.report(measured, *steps(1, 20))
+    bench.complete(measured)
+    draft = ExportModelDraft(model="projects/own/models/novel")
+    export = export_model(bench.house, caller=bench.calling("ExportModel"), parent="projects/-", draft=draft)
+    assert "for a worker" in explained(bench, export.name).summary
