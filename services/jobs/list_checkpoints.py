@@ -14,11 +14,11 @@ def list_checkpoints(
     size = page_size(page.size)
     with house.storage.read() as uow:
         job = find_own_job(uow, caller=caller, name=parent, field="parent")
-        binding = ("checkpoints", caller.api_key, job.uid)
+        binding = ("checkpoints of lines", caller.api_key, job.uid)
         position = house.keys.unseal_page(page.token, binding=binding)
-        before = (position[0], position[1]) if position else None
+        before = (position[0], position[1], position[2]) if position else None
         found = uow.checkpoints.page(job.uid, before=before, count_max=size + 1)
     shown, token = cut_page(
-        found, size=size, position=lambda each: (each.step, each.epoch), keys=house.keys, binding=binding
+        found, size=size, position=lambda each: (each.step, each.lineage, each.epoch), keys=house.keys, binding=binding
     )
     return job, shown, token

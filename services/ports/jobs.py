@@ -181,8 +181,8 @@ class Checkpoints(Protocol):
         """Return the states of those checkpoints that have a row, by their place in the store."""
         ...
 
-    def page(self, job_uid: str, *, before: tuple[int, int] | None, count_max: int) -> Sequence[Checkpoint]:
-        """Return checkpoints before a step and epoch, newest first."""
+    def page(self, job_uid: str, *, before: tuple[int, int, int] | None, count_max: int) -> Sequence[Checkpoint]:
+        """Return checkpoints before a step, line and epoch, newest first."""
         ...
 
     def crowded(self, *, kept: int, since: datetime.datetime) -> Sequence[str]:

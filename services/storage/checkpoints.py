@@ -59,12 +59,13 @@ class Checkpoints:
         rows = self._connection.execute(query.where(checkpoint.c.artifact_prefix.in_(list(artifact_prefixes))))
         return {row.artifact_prefix: CheckpointState(row.state) for row in rows}
 
-    def page(self, job_uid: str, *, before: tuple[int, int] | None, count_max: int) -> Sequence[Checkpoint]:
-        """Return checkpoints before a step and epoch, newest first."""
+    def page(self, job_uid: str, *, before: tuple[int, int, int] | None, count_max: int) -> Sequence[Checkpoint]:
+        """Return checkpoints before a step, line and epoch, newest first."""
+        place = (checkpoint.c.step, checkpoint.c.lineage, checkpoint.c.epoch)
         query = sa.select(checkpoint).where(checkpoint.c.job_uid == job_uid)
         if before is not None:
-            query = query.where(sa.tuple_(checkpoint.c.step, checkpoint.c.epoch) < sa.tuple_(*map(sa.literal, before)))
-        return self._all(query.order_by(checkpoint.c.step.desc(), checkpoint.c.epoch.desc()).limit(count_max))
+            query = query.where(sa.tuple_(*place) < sa.tuple_(*map(sa.literal, before)))
+        return self._all(query.order_by(*(column.desc() for column in place)).limit(count_max))
 
     def crowded(self, *, kept: int, since: datetime.datetime) -> Sequence[str]:
         """Return the uids of jobs with more usable checkpoints than are kept, and a new one since then."""

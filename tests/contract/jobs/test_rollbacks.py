@@ -178,3 +178,15 @@ def test_checkpoints_of_the_line_that_was_left_are_collected(bench: Bench) -> No
         (6, CheckpointState.COLLECTED),
         (4, CheckpointState.COMMITTED),
     ]
+
+
+def test_checkpoints_of_one_step_on_two_lines_are_both_listed_page_by_page(bench: Bench) -> None:
+    at = went_back(bench)
+    bench.report(at, *steps(5, 6, first_seq=10))
+    bench.commit(at, bench.written(at, step=6, content=b"new", lineage=2), through_seq=11)
+    found, token = [], ""
+    for _ in range(3):
+        page = PageRequest(size=1, token=token)
+        _job, shown, token = list_checkpoints(bench.house, caller=bench.caller, parent=at.job.name, page=page)
+        found += [(each.step, each.lineage) for each in shown]
+    assert found == [(6, 2), (6, 1), (4, 1)] and token == ""
