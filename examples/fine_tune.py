@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--model", help="name of the tuned model; default: that of the base")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--text", default="Who are you?", help="what to look at inside a step")
     parser.add_argument("--to", type=pathlib.Path, help="folder for the weights, as transformers loads them")
     arguments = parser.parse_args()
 
@@ -35,7 +36,7 @@ def main() -> None:
         job = client.fine_tune(arguments.base, arguments.name, lora=lora, steps=steps, model=model or "")
         version = job.result()
         print(f"{version.name}, from {version.parent_version}: validation loss {version.validation_loss:.3f}")
-        print(job.inspect_step(predictions=3))
+        print(job.inspect_step(text=arguments.text, predictions=3))
         if arguments.to:
             client.models.export(version, to=arguments.to)
             print(f"{arguments.to}: {', '.join(sorted(path.name for path in arguments.to.iterdir()))}")

@@ -1,6 +1,7 @@
 """The library on a line that breaks: real processes are killed under watches, uploads and submissions."""
 
 import asyncio
+import json
 import pathlib
 import subprocess
 import sys
@@ -138,6 +139,24 @@ def test_the_example_that_steers(stack: Stack, client: tutelage.Client) -> None:
     said = output_of(run_example(stack, "steer.py", job.name))
     assert f"{job.name}: SUCCEEDED" in said
     assert len(said.splitlines()) == 2
+
+
+def test_the_example_that_tunes(stack: Stack, client: tutelage.Client, tmp_path: pathlib.Path) -> None:
+    submit(client, dataset="plays", steps=3, model="to-tune").result(timeout=60)
+    rows = [{"prompt": f"{number} + 1 = ", "completion": str(number + 1)} for number in range(200)]
+    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [str(tmp_path / "sums.jsonl"), "--base", "to-tune", "--steps", "3", "--text", "1 + 1 = 2"]
+    said = output_of(run_example(stack, "fine_tune.py", *words))
+    for part in ("200 rows", "to-tune/versions/2, from", "step 3: loss", "gradient norm"):
+        assert part in said
+
+
+def test_the_example_that_proves(stack: Stack, client: tutelage.Client) -> None:
+    job = submit(client, dataset="plays", steps=20, checkpoint_interval_steps=10)
+    job.wait(timeout=60)
+    said = output_of(run_example(stack, "prove.py", job.name, "--steps", "5"))
+    assert "seed 7, 20 steps" in said
+    assert "came out the same" in said
 
 
 def test_every_example_is_run_by_a_test() -> None:

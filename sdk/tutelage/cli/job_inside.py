@@ -32,11 +32,17 @@ def inspect(
       tutelage jobs inspect plays-tiny-x7k2 --step 100 --text "To be, or not to be"
       tutelage jobs inspect plays-tiny-x7k2 -o json | jq '.parts | max_by(.gradient_norm)'
     """
+    import tutelage
     from tutelage.cli._inside import print_inside
     from tutelage.cli._output import print_json, print_json_line
 
     # A look takes longer than other calls; the limit of --timeout is for those.
-    answer = client.jobs.inspect_step(job, step=step, text=text, predictions=predictions)
+    try:
+        answer = client.jobs.inspect_step(job, step=step, text=text, predictions=predictions)
+    except tutelage.InvalidArgument as error:
+        if text or not any(violation.field == "text" for violation in error.field_violations):
+            raise
+        raise click.UsageError("the samples of this job have no prompt; give a text with --text") from error
     if output == "json":
         print_json(answer.to_dict())
     elif output in ("jsonl", "name"):

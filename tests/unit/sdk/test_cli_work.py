@@ -170,6 +170,15 @@ def test_a_look_inside_a_step_shows_its_three_parts(service: ServiceDouble) -> N
     assert len(json_of("jobs", "inspect", JOB)["tokens"]) == 3
 
 
+def test_a_job_without_a_prompt_of_its_own_is_asked_for_one(service: ServiceDouble) -> None:
+    status = failure(grpc.StatusCode.INVALID_ARGUMENT, "text: got 0", fields={"text": "got 0"})
+    service.fail("InspectStep", status, status)
+    result = run("jobs", "inspect", JOB)
+    assert result.exit_code == 2
+    assert "give a text with --text" in result.stderr
+    assert "got 0" in run("jobs", "inspect", JOB, "--text", "x").stderr
+
+
 def test_a_terminal_colours_tokens_by_their_likelihood() -> None:
     code, text = in_terminal("jobs", "inspect", JOB)
     assert code == 0
