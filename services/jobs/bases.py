@@ -5,7 +5,7 @@ import dataclasses
 from services.domain import names
 from services.domain.errors import InvalidField, NotFound, WrongState
 from services.domain.fine_tuning import FineTuneSpec
-from services.domain.jobs import Checkpoint, Job
+from services.domain.jobs import Checkpoint, CheckpointState, Job
 from services.domain.models import ModelFiles, ModelVersion
 from services.domain.projects import Caller
 from services.domain.work import ExportModelSpec, PublishedWork, VerifySpec
@@ -14,6 +14,7 @@ from services.ports import UnitOfWork
 
 _LATEST = "latest"
 _NUMBER_MAX = 2**31 - 1
+_LINES_MAX = 20  # of one step; a run goes back less often
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,11 +85,7 @@ def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) ->
         raise InvalidField.of(field, f"ends with a step, which is a number from 0, got {step!r}")
     checkpoint = uow.checkpoints.find(job.uid, step=int(step))
     if checkpoint is None:
-        newest = uow.checkpoints.newest_usable(job.uid)
-        hint = (
-            f"; the newest checkpoint is that of step {newest.step}" if newest else "; the job has no checkpoint left"
-        )
-        raise NotFound.of(name, hint=hint)
+        raise _not_there(uow, job, step=int(step), name=name)
     if isinstance(job.spec, ExportModelSpec | VerifySpec):
         raise WrongState.of(f"{job.name} has made no model that one could go on from", state=job.state.value)
     return Base(
@@ -99,6 +96,22 @@ def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) ->
         parameters=checkpoint.parameters or job.spec.parameters,
         checkpoint=checkpoint,
     )
+
+
+def _not_there(uow: UnitOfWork, job: Job, *, step: int, name: str) -> NotFound:
+    """Return why there is no checkpoint of a step to begin with, and which there is."""
+    newest = uow.checkpoints.newest_usable(job.uid)
+    hint = f"; the newest checkpoint is that of step {newest.step}" if newest else "; the job has no checkpoint left"
+    page = uow.checkpoints.page(job.uid, before=(step + 1, 0, 0), count_max=_LINES_MAX)
+    was = next((each.state for each in page if each.step == step), None)
+    if was is None:
+        return NotFound.of(name, hint=hint)
+    reasons = {
+        CheckpointState.COLLECTED: "is gone: its files were removed to save space",
+        CheckpointState.CORRUPT: "is gone: its files are damaged",
+    }
+    reason = reasons.get(was, "was left behind when the run went back to an earlier step")
+    return NotFound(f"{name} {reason}{hint}", metadata={"resource": name})
 
 
 def checkpoint_files(job: Job, checkpoint: Checkpoint) -> ModelFiles:
