@@ -5,6 +5,7 @@ import datetime
 
 from services.domain.job_events import Note, NoteLevel
 from services.domain.jobs import AttemptEnd, Checkpoint, CheckpointState, FailureReason, Job, JobFailure
+from services.domain.work import VerifySpec
 from services.jobs.attempt import lock_attempt
 from services.jobs.ending import close_attempt, end_early
 from services.ports import House, UnitOfWork
@@ -15,13 +16,14 @@ def reject_checkpoint(
 ) -> Checkpoint | None:
     """Mark a checkpoint CORRUPT, and return the next older one to go on from.
 
-    None if there is none: the job has failed with NO_CHECKPOINT, for it is never begun anew in silence.
+    None if there is none: the job has failed with NO_CHECKPOINT, for it is never begun anew in silence. Verification
+    begins with a checkpoint of another job, which is marked, too: the next one begins with an older one.
     Raises: StaleAttempt.
     """
     with house.storage.write() as uow:
         job, attempt = lock_attempt(uow, job_uid, epoch=epoch)
         now = uow.now()
-        rejected = uow.checkpoints.find(job_uid, step=step)
+        rejected = _begun_with(uow, job, step=step)
         if rejected is not None and rejected.manifest_sha256 == manifest_sha256:
             uow.checkpoints.set_state(rejected.uid, CheckpointState.CORRUPT)
             job = uow.events.append(job, [_note(rejected, message)], time=now)
@@ -33,6 +35,12 @@ def reject_checkpoint(
         uow.jobs.save(job)
         uow.commit()
     return older
+
+
+def _begun_with(uow: UnitOfWork, job: Job, *, step: int) -> Checkpoint | None:
+    if isinstance(job.spec, VerifySpec) and job.base:
+        return uow.checkpoints.find_at(job.base.artifact_prefix)
+    return uow.checkpoints.find(job.uid, step=step)
 
 
 def _without_checkpoint(house: House, uow: UnitOfWork, job: Job, *, now: datetime.datetime) -> Job:

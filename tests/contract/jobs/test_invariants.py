@@ -5,6 +5,7 @@ tried at any time, and a refusal in the words of the house is a fine answer.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import pathlib
 import shutil
@@ -17,18 +18,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from services.domain import limits
 from services.domain.errors import DomainError
-from services.domain.job_events import CheckpointWritten, MetricLogged, StateChanged
+from services.domain.job_events import CheckpointWritten, MetricLogged, RolledBack, StateChanged
 from services.domain.job_states import FINAL, HELD, TRANSITIONS, JobState
 from services.domain.jobs import Assignment, AttemptEnd, Job
 from services.jobs.cancel_job import cancel_job
 from services.jobs.pause_job import pause_job
 from services.jobs.reclaim_lease import reclaim_lease
 from services.jobs.resume_job import resume_job
+from services.ports import Leases
 from services.storage.tables.jobs import attempt
 from services.storage.tables.models import model_version
 from services.storage.unit_of_work import SqlStorage
 from tests.support.houses import Bench, make_bench, sample_fact, step_fact
+from tests.support.works import rolled_back
 
 JOBS = ("a", "b")
 OWNER_DEEDS: dict[str, Callable[..., object]] = {"cancel": cancel_job, "pause": pause_job, "resume": resume_job}
@@ -45,7 +49,9 @@ class House(RuleBasedStateMachine):
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=self.template.parent))
         shutil.copy(self.template, self.folder / "tutelage.db")
         self.storage = SqlStorage.at(f"sqlite:///{self.folder / 'tutelage.db'}")
-        self.bench: Bench = make_bench(self.storage, artifacts_dir=self.folder / "artifacts")
+        bench = make_bench(self.storage, artifacts_dir=self.folder / "artifacts")
+        patient = dataclasses.replace(bench.house, leases=Leases(lease_s=3600))
+        self.bench: Bench = dataclasses.replace(bench, house=patient)
         self.jobs = {job_id: self.bench.submit(job_id=job_id) for job_id in JOBS}
         self.held: list[Assignment] = []
         self.ended: dict[str, JobState] = {}
@@ -67,6 +73,14 @@ class House(RuleBasedStateMachine):
             with refused:
                 seq = self._acknowledged(at) + (0 if again else 1)
                 self.bench.report(at, step_fact(seq, step=step), sample_fact(seq + 1, step=step))
+
+    @rule(data=st.data(), to_step=st.integers(0, 10), lineage=st.integers(1, 4))
+    def roll_back(self, data: st.DataObject, to_step: int, lineage: int) -> None:
+        at = self._any(data)
+        if at is not None:
+            with refused:
+                seq = self._acknowledged(at) + 1
+                self.bench.report(at, rolled_back(seq, from_step=10, to_step=to_step, lineage=lineage))
 
     @rule(data=st.data(), step=st.integers(0, 10))
     def commit(self, data: st.DataObject, step: int) -> None:
@@ -112,12 +126,29 @@ class House(RuleBasedStateMachine):
             assert changes[-1].after is job.state
 
     @invariant()
-    def steps_are_recorded_once_and_in_order(self) -> None:
+    def steps_are_recorded_once_and_in_order_on_each_line(self) -> None:
         for job in self._jobs():
-            happenings = [event.happening for event in self.bench.history(job.uid)]
-            steps = [each.step for each in happenings if isinstance(each, MetricLogged)]
-            assert steps == sorted(set(steps))
-            assert job.recorded_step == max(steps, default=0)
+            line: list[int] = []
+            lineage = 1
+            for event in self.bench.history(job.uid):
+                if isinstance(event.happening, MetricLogged):
+                    assert event.happening.step > max(line, default=0)
+                    line.append(event.happening.step)
+                elif isinstance(event.happening, RolledBack):
+                    assert event.happening.lineage == lineage + 1
+                    lineage += 1
+                    line = [step for step in line if step <= event.happening.to_step]
+            assert job.lineage == lineage
+            # A run that went back to a checkpoint beyond its last recorded step goes on from what was recorded.
+            assert job.recorded_step == max(line, default=0)
+
+    @invariant()
+    def no_run_goes_on_from_a_line_that_it_has_left(self) -> None:
+        for job in self._jobs():
+            with self.bench.house.storage.read() as uow:
+                usable = uow.checkpoints.usable(job.uid)
+            assert all(each.lineage >= job.lineage or each.step <= job.line_start for each in usable)
+            assert job.checkpoint_step is None or usable
 
     @invariant()
     def the_end_is_the_end(self) -> None:
@@ -157,8 +188,10 @@ class House(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-def test_the_invariants_hold_whatever_happens(sqlite_template: pathlib.Path) -> None:
+def test_the_invariants_hold_whatever_happens(sqlite_template: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     House.template = sqlite_template
+    for name in ("BACKOFF_FIRST_S", "LOST_LEASE_BACKOFF_S", "DRAINED_BACKOFF_S"):
+        monkeypatch.setattr(limits, name, limits.BACKOFF_MAX_S)  # no wait is over unless a deed says so
     run_state_machine_as_test(
         House,
         settings=settings(

@@ -8,10 +8,11 @@ from services.datasets.delete_dataset import delete_dataset
 from services.domain.errors import InvalidField, NotFound, WrongState
 from services.domain.job_events import Fact, MetricLogged
 from services.domain.job_states import JobState
-from services.domain.jobs import Assignment, AttemptEnd, Job
+from services.domain.jobs import Assignment, AttemptEnd, FailureReason, Job
 from services.domain.requests import NO_REQUEST_KEY
 from services.domain.work import VerifySpec
 from services.jobs.collect_checkpoints import collect_checkpoints
+from services.jobs.reject_checkpoint import reject_checkpoint
 from services.jobs.verify_job import verify_job
 from tests.support.houses import A_TIME, Bench, add_project, steps
 from tests.support.works import chained, claimed, exporting, published, rolled_back
@@ -166,3 +167,22 @@ def test_the_checkpoint_to_begin_at_is_kept_while_steps_are_computed_again(bench
     collect_checkpoints(bench.house, since=A_TIME)
     with bench.house.storage.read() as uow:
         assert [each.step for each in uow.checkpoints.usable(at.job.uid)] == [8, 6, 4]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_begun_with_again(bench: Bench) -> None:
+    at = recorded(bench)
+    told = claimed(bench, verifying(bench, at.job, first_step=6, steps=2))
+    assert told.resume is not None
+    older = reject_checkpoint(
+        bench.house,
+        job_uid=told.job.uid,
+        epoch=told.job.epoch,
+        step=told.resume.step,
+        manifest_sha256=told.resume.manifest_sha256,
+        message="a file is damaged",
+    )
+    failed = bench.job(told.job.uid)
+    assert older is None and failed.failure is not None
+    assert (failed.state, failed.failure.reason) == (JobState.FAILED, FailureReason.NO_CHECKPOINT)
+    again = claimed(bench, verifying(bench, at.job, first_step=6, steps=2))
+    assert again.resume is not None and again.resume.step == 0
