@@ -14,6 +14,7 @@ from services.domain.training import TrainSpec
 
 FP32 = 4  # bytes of a number
 HALF = 2.5  # bytes of a number on average where products take 16 bits: norms and sums are kept whole
+CAST = 2  # bytes of a weight as products of 16 bits take it, kept from the forward to the backward pass
 PROCESS_BYTES = 270_000_000  # Python, torch and its libraries, before anything is computed
 TOKENIZER_TEXT_MAX = 2**26  # of a longer text no more is read
 WORDS_BYTES, WORDS_POWER = 27_000, 0.6
@@ -132,9 +133,10 @@ def _block_matrices(load: Load) -> int:
 
 
 def _weights(load: Load) -> int:
-    """Return the weights; those of a base are read beside the model that takes them up."""
+    """Return the weights; those of a base are read beside the model that takes them up, and products have their own."""
     copies = 2 if load.tuned else 1
-    return (copies * load.parameters + (load.trained if load.adapted else 0)) * FP32
+    casts = load.parameters * CAST if load.number_bytes == HALF else 0
+    return (copies * load.parameters + (load.trained if load.adapted else 0)) * FP32 + casts
 
 
 def _activations(load: Load) -> int:

@@ -157,9 +157,7 @@ def _check_base(uow: UnitOfWork, job: Job) -> None:
     """Look once more whether what it begins with is still there; from this commit on it is kept for the job."""
     begin = uow.checkpoints.find_at(job.base.artifact_prefix) if job.base else None
     if job.base and begin is not None and begin.state in (CheckpointState.COLLECTED, CheckpointState.CORRUPT):
-        message = (
-            f"{job.base.name} was removed just now; begin with a newer checkpoint or a model version"
-        )
+        message = f"{job.base.name} was removed just now; begin with a newer checkpoint or a model version"
         raise WrongState.of(message, state=begin.state.value)
 
 

@@ -112,3 +112,10 @@ def test_what_remembers_less_says_so() -> None:
     assert states == sorted(states)
     forgetful = OptimizationDraft(optimizer=Optimizer.SGD, momentum=0.0)
     assert memory.state_bytes(load_of(resolved(optimization=forgetful))) == 0
+
+
+def test_products_of_sixteen_bits_keep_weights_of_their_own() -> None:
+    large = resolved(PLENTY, preset="1b", optimization=OptimizationDraft(batch_size=1), precision=Precision.BF16)
+    alone = load_of(large)
+    stays = 18 * large.parameters + memory.PROCESS_BYTES
+    assert stays < peak_bytes(alone) < 2 * stays
