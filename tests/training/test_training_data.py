@@ -30,7 +30,7 @@ def bench(tmp_path: pathlib.Path) -> RowBench:
     return RowBench(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def byte_level() -> FileTokenizer:
     return FileTokenizer(MAKERS["byte_level"](), end_of_text=1)
 
@@ -107,6 +107,7 @@ def test_the_template_of_the_model_is_taken_and_that_of_the_job_comes_first(benc
     assert own == "upiter.</s>"
     [(inputs, _)] = texts_in(bench.prepare(dataset, tokenizer, chat_template=CHATML_LIKE, **asked), tokenizer)
     assert inputs.startswith("<|im_start|>system\nBe brief.")
+    assert tokenizer.settings()["chat_template"] == CHATML_LIKE, "the tuned model is asked as it was tuned"
 
 
 def forged(content: str) -> list[dict[str, Any]]:
@@ -182,6 +183,16 @@ def test_rows_are_made_into_tokens_once(bench: RowBench) -> None:
     assert again.opening == first.opening != ""
     bench.prepare(dataset, BYTES, context_length=512, loss_on=training_pb2.LOSS_ON_ALL)
     assert len(list((bench.scratch / "tokens").iterdir())) == 2
+
+
+def test_another_template_of_the_model_makes_other_tokens(bench: RowBench) -> None:
+    dataset = bench.dataset([{"messages": TALK}])
+    said = []
+    for template in ("{{ messages[2].content }}", "{{ messages[1].content }}"):
+        tokenizer = FileTokenizer(MAKERS["byte_level"](), end_of_text=1, chat_template=template)
+        data = bench.prepare(dataset, tokenizer, loss_on=training_pb2.LOSS_ON_ALL)
+        said += [counted for _, counted in texts_in(data, tokenizer)]
+    assert said == ["upiter.</s>", "hich is the  largest planet?\n</s>"]
 
 
 def test_a_row_that_fails_leaves_nothing_behind(bench: RowBench) -> None:

@@ -44,7 +44,7 @@ class RowSource:
     def identity(self, tokenizer: Tokenizer) -> str:
         """The same where the same tokens come out."""
         said = [FORMAT, self.sha256, self.format, self.kind, self.train_rows, self.deduplicate, self.loss_on_all]
-        said += [self.chat_template, tokenizer.identity()]
+        said += [self.chat_template or tokenizer.chat_template, tokenizer.identity()]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 

@@ -121,7 +121,8 @@ def load_tokenizer(folder: pathlib.Path, config: dict[str, Any]) -> Tokenizer:
         case {"kind": "bytes"}:
             return ByteTokenizer()
         case {"kind": "bpe"}:
-            return BytePairTokenizer.load(folder / "tokenizer.json")
+            template = config["tokenizer"].get("chat_template")
+            return BytePairTokenizer.load(folder / "tokenizer.json", chat_template=template)
         case {"kind": "file", "end_of_text": int(end_of_text), "chat_template": None | str() as template}:
             return load_tokenizer_file(folder / "tokenizer.json", end_of_text=end_of_text, chat_template=template)
     raise BadCheckpoint(f"config.json names an unknown tokenizer: {config['tokenizer']!r}")

@@ -77,8 +77,8 @@ def prepare_data(
     """Fetches, checks and tokenises the datasets of an assignment, or finds in the scratch folder what was made before.
 
     Yields None as a sign of life, and remarks to be told. Returns the training sequences, those to evaluate on, and an
-    opening for samples. Raises: UnusableData if a dataset is damaged, too short for one batch, or has nothing that the
-    loss counts.
+    opening for samples. A chat template of the job becomes that of the tokenizer, and so of the model that is tuned.
+    Raises: UnusableData if a dataset is damaged, too short for one batch, or has nothing that the loss counts.
     """
     spec = training_spec(assignment)
     prepared: list[Prepared] = []
@@ -94,6 +94,7 @@ def prepare_data(
     training = blended([one.training for one in prepared], weights)
     validation = blended([one.validation for one in prepared], weights)
     require_one_batch(training, batch_size=spec.optimization.batch_size)
+    tokenizer.chat_template = spec.rows.chat_template or tokenizer.chat_template
     return training, validation, prepared[0].opening
 
 
