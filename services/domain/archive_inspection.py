@@ -1,9 +1,10 @@
 """What is found out about the files of a model, in one pass over an uncompressed tar archive.
 
-Only what a folder of a model holds is taken: plain files at the top of the archive, each with a name that is a name and
-nothing more. Links, devices, folders and names that lead elsewhere are refused, and so is a file that is a pickle, by
-what it holds and not by what it is called. Source: POSIX.1-1988, "ustar interchange format"; GNU tar and pax write the
-same blocks, and what they add beside times and owners is refused.
+Only what a folder of a model holds is taken: plain files, and folders of them. Links, devices and paths that lead
+elsewhere are refused, and so is a file that is a pickle, by what it holds and not by what it is called.
+
+Source: POSIX.1-1988, "ustar interchange format"; GNU tar and pax write the same blocks, and what they add beside times
+and owners is refused.
 """
 
 import dataclasses
@@ -19,7 +20,8 @@ from services.domain.limits import MIB, MODEL_FILES_MAX
 from services.domain.text_inspection import Inspected
 
 _BLOCK = 512
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_SEGMENT = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")  # 255 bytes is what file systems take
+_DEPTH_MAX = 8
 _PLAIN, _FOLDER, _PAX, _PAX_GLOBAL = (b"0", b"\0"), b"5", b"x", b"g"
 _PAX_HARMLESS = re.compile(r"(?:mtime|atime|ctime|uid|gid|uname|gname|comment|charset)")
 _PAX_BYTES_MAX = 64 * 1024
@@ -31,8 +33,8 @@ _HEADER_BYTES_MAX = 16 * MIB  # of safetensors; the largest published have some 
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 _OLD_PICKLES = re.compile(rb"\x80[\x00\x01]|\(dp|\(lp|ccopy_reg|c__builtin__")
 _PIECE_BYTES = MIB
-_KINDS = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"5": "a folder", b"6": "a pipe"}
-_HOW = "make it with `tar -C FOLDER -cf model.tar .`"
+_KINDS = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
+_HOW = "make it with `tar -h -C FOLDER -cf model.tar .`"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class ArchiveInspection:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._seen_bytes = 0
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}  # in their order
         self._steps = self._walk()
         self._wanted = next(self._steps)
         self._buffer = bytearray()
@@ -74,7 +76,7 @@ class ArchiveInspection:
             raise InvalidData.at("the archive ends within a file; it was cut off", byte=self._seen_bytes)
         if not self._names:
             raise InvalidData.at(f"this is no tar archive with files in it; {_HOW}")
-        if not any(name in _CONFIGS for name in self._names):
+        if not any(_is_config(name) for name in self._names):
             raise InvalidData.at(f"neither config.json nor adapter_config.json is in the archive, but {self._shown()}")
         if not any(name.endswith(".safetensors") for name in self._names):
             raise InvalidData.at(f"no .safetensors file is in the archive, but {self._shown()}")
@@ -90,8 +92,8 @@ class ArchiveInspection:
             header = self._header(block)
             if header.kind in (_PAX, _PAX_GLOBAL):
                 _check_pax((yield _padded(header.size_bytes))[: header.size_bytes], name=header.name)
-            elif header.kind == _FOLDER and header.name.strip("/") in ("", "."):
-                continue  # the folder itself
+            elif header.kind == _FOLDER:
+                _path(header.name.rstrip("/"))
             else:
                 yield from self._file(header)
 
@@ -102,19 +104,18 @@ class ArchiveInspection:
         return header
 
     def _file(self, header: "_Header") -> Generator[int, bytes, None]:
-        name = header.name.removeprefix("./")
         if header.kind not in _PLAIN:
             what = _KINDS.get(header.kind, "no plain file")
-            raise InvalidData.at(f"{_shown(name)} is {what}; only plain files at the top of the archive are taken")
-        if not _NAME.fullmatch(name):
-            words = "must be a name of letters, digits, dots, hyphens and underscores, at the top of the archive"
-            raise InvalidData.at(f"{_shown(name)}: {words}; {_HOW}")
-        if name in self._names:
-            raise InvalidData.at(f"{name} is in the archive twice")
-        self._names.append(name)
+            raise InvalidData.at(f"{_shown(header.name)} is {what}; only plain files are taken; {_HOW}")
+        path = _path(header.name)
+        if not path:
+            raise InvalidData.at(f"{_shown(header.name)} is no name of a file; {_HOW}")
+        if path in self._names:
+            raise InvalidData.at(f"{path} is in the archive twice")
+        self._names[path] = None
         if len(self._names) > MODEL_FILES_MAX:
             raise InvalidData.at(f"the archive holds more than {MODEL_FILES_MAX:,} files")
-        yield from self._content(name, header.size_bytes)
+        yield from self._content(path, header.size_bytes)
 
     def _content(self, name: str, size_bytes: int) -> Generator[int, bytes, None]:
         head = yield min(size_bytes, _HEAD_BYTES)
@@ -139,7 +140,7 @@ class ArchiveInspection:
         return self._seen_bytes - (len(self._buffer) - self._place) - _BLOCK
 
     def _shown(self) -> str:
-        return ", ".join(self._names[:10]) + (" and more" if len(self._names) > 10 else "")
+        return ", ".join(list(self._names)[:10]) + (" and more" if len(self._names) > 10 else "")
 
 
 def is_pickle(head: bytes) -> bool:
@@ -168,6 +169,19 @@ def _text(field: bytes) -> str:
     return field.partition(b"\0")[0].decode(errors="replace")
 
 
+def _path(name: str) -> str:
+    """Return the path of a member below the folder of the model; empty for that folder itself. Raises: InvalidData."""
+    segments = [segment for segment in name.split("/") if segment != "."]
+    well = all(_SEGMENT.fullmatch(segment) and segment != ".." for segment in segments)
+    if not well or len(segments) > _DEPTH_MAX:
+        raise InvalidData.at(f"{_shown(name)} is not a path inside the folder of a model; {_HOW}")
+    return "/".join(segments)
+
+
+def _is_config(path: str) -> bool:
+    return path.rpartition("/")[2] in _CONFIGS
+
+
 def _padded(size_bytes: int) -> int:
     return size_bytes + -size_bytes % _BLOCK
 
@@ -182,7 +196,7 @@ def _check_pax(content: bytes, *, name: str) -> None:
 
 def _bytes_to_read(name: str, head: bytes, size_bytes: int) -> int:
     """Return how much of a file is looked at."""
-    if name in _CONFIGS:
+    if _is_config(name):
         if size_bytes > _CONFIG_BYTES_MAX:
             raise InvalidData.at(f"{name} has {size_bytes:,} bytes, and at most {_CONFIG_BYTES_MAX:,} are taken")
         return size_bytes
@@ -195,7 +209,7 @@ def _bytes_to_read(name: str, head: bytes, size_bytes: int) -> int:
 
 
 def _check_content(name: str, content: bytes) -> None:
-    if name in _CONFIGS and not isinstance(_json(content), dict):
+    if _is_config(name) and not isinstance(_json(content), dict):
         raise InvalidData.at(f"{name} is not a JSON object")
     if name.endswith(".safetensors") and not isinstance(_json(content[8:]), dict):
         raise InvalidData.at(f"{name} is no safetensors file: its header is not a JSON object")
