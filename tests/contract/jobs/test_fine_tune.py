@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.api.jobs import Jobs
 from services.domain.architecture import Architecture
 from services.domain.datasets import Dataset, DatasetFormat, RowKind, RowStatistics
 from services.domain.errors import InvalidField, NotFound, RequestIdReused, WrongState
@@ -21,6 +22,7 @@ from services.jobs.fine_tune import fine_tune
 from services.jobs.get_job import get_job
 from tests.contract.jobs.test_train import request_key, row_counts
 from tests.support.houses import A_TIME, Bench, add_dataset, add_project, steps
+from tutelage.v1 import jobs_pb2, training_pb2
 
 MODEL = "projects/own/models/novel"
 ROWS = b'{"text": "To be, or not to be."}\n' * 100
@@ -314,3 +316,22 @@ def with_import(bench: Bench, config: dict[str, Any]) -> str:
         name = uow.models.publish(version).name
         uow.commit()
     return name
+
+
+def test_the_servicer_answers_with_every_value_that_is_used(bench: Bench) -> None:
+    published(bench)
+    servicer: Any = Jobs(house=bench.house, pool=None, tailer=None)  # type: ignore[arg-type]
+    spec = training_pb2.FineTuneSpec(
+        base=MODEL,
+        dataset="projects/-/datasets/plays",
+        lora=training_pb2.LoraSpec(rank=4, targets=["query", "value"]),
+        optimization=training_pb2.OptimizationSpec(batch_size=4),
+    )
+    request = jobs_pb2.FineTuneRequest(parent="projects/-", job_id="tuned", spec=spec)
+    answer = servicer.fine_tune(bench.calling("FineTune"), request)
+    assert (answer.name, answer.WhichOneof("spec")) == ("projects/own/jobs/tuned", "fine_tune")
+    assert (answer.fine_tune.base, answer.fine_tune.model) == (f"{MODEL}/versions/1", "novel")
+    assert (answer.fine_tune.lora.alpha, answer.fine_tune.steps, answer.fine_tune.context_length) == (8.0, 200, 16)
+    assert answer.forecast.parameters > 0
+    with pytest.raises(InvalidField, match="spec: is required"):
+        servicer.fine_tune(bench.calling("FineTune"), jobs_pb2.FineTuneRequest(parent="projects/-"))
