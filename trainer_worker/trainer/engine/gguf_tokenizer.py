@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import gguf
@@ -32,7 +33,7 @@ class Vocabulary:
     model: str
     rule: str
     tokens: list[str]
-    types: list[int]
+    types: Sequence[int]
     merges: list[str] | None = None
     scores: list[float] | None = None
     space_before: bool = False
