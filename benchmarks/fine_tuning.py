@@ -237,7 +237,7 @@ def result(supervised: int, ends: list[Clocks], *, loss: float) -> dict[str, Any
 
 
 def training_samples(assignment: workers_pb2.Assignment, store: Any, scratch: pathlib.Path) -> Any:
-    from trainer_worker.trainer.engine.base_model import base_model
+    from trainer_worker.trainer.engine.model_artifact import base_model
     from trainer_worker.trainer.engine.training_data import prepare_data
 
     tokenizer = base_model(assignment.base, store=store, scratch=scratch).tokenizer

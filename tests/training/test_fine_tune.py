@@ -12,8 +12,8 @@ from tests.training.runs import resume_from, same_tensors
 from tests.training.test_resume import later
 from tests.training.tuning import BASE, Workshop, model_artifact, tuning_spec, with_text, workshop
 from trainer_worker.trainer.engine.adapter_files import read_adapters
-from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
+from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.stored_model import load_model
 from tutelage.v1 import training_pb2
 from tutelage.v1.training_pb2 import LoraSpec

@@ -13,8 +13,8 @@ from torch.nn import functional
 from tests.training.runs import Story, resume_from
 from tests.training.test_resume import later
 from tests.training.tuning import Workshop, tuning_spec, with_rows, workshop
-from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.chat import ChatML
+from trainer_worker.trainer.engine.model_artifact import base_model
 from tutelage.v1 import training_pb2
 from tutelage.v1.training_pb2 import LoraSpec, RowsSpec
 

@@ -7,12 +7,12 @@ import pathlib
 
 import artifacts
 from trainer_worker.sampler.errors import BrokenModel, InvalidRequest, NoRoomForModel, Unavailable, Violation
-from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, finite_tensors, read_checkpoint
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.inspect import InspectedToken, Inspection, changed_weights, inspect_step, trainable
 from trainer_worker.trainer.engine.lora import add_adapters, restore_adapters
 from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.optimizers import make_optimizers
 from trainer_worker.trainer.engine.schedule import learning_rate
 from trainer_worker.trainer.engine.stored_model import StoredModel, load_model, read_tensors

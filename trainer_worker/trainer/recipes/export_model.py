@@ -8,9 +8,9 @@ from artifacts import CorruptFileSet, Store
 from artifacts.disk import no_space_is_told
 from trainer_worker.trainer.complete_files import keep_complete
 from trainer_worker.trainer.engine.adapter_files import has_adapters, read_adapters
-from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.families.writing import write_folder
+from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.peft_files import write_peft
 from trainer_worker.trainer.engine.stored_model import StoredModel, read_config
 from trainer_worker.trainer.telling import Told, info, progress

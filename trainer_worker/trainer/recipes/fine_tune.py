@@ -5,9 +5,9 @@ from collections.abc import Callable, Generator
 
 from artifacts import Store
 from trainer_worker.trainer.engine import rng
-from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, finite_tensors
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
+from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.precision import AUTOCAST
 from trainer_worker.trainer.engine.stored_model import StoredModel, load_model
 from trainer_worker.trainer.keeping import RETRY_DELAYS_S

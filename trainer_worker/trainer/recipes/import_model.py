@@ -9,9 +9,9 @@ from artifacts import Store
 from artifacts.disk import no_space_is_told
 from trainer_worker.trainer.complete_files import keep_complete
 from trainer_worker.trainer.engine.archives import folder_with, unpack
-from trainer_worker.trainer.engine.base_model import base_model
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.families.reading import read_folder
+from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.peft_files import merge_peft
 from trainer_worker.trainer.engine.stored_model import StoredModel, save_model
 from trainer_worker.trainer.engine.text import fetch_file
