@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "jinja2", "tarfile"}
+MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "jinja2"}
 SANDBOXED = {"jinja2.debug", "jinja2.exceptions", "jinja2.ext", "jinja2.nodes", "jinja2.parser", "jinja2.sandbox"}
 MODULES |= {"torch.distributed.checkpoint", "torch.hub", "torch.package"}
 CALLS = {
@@ -23,7 +23,16 @@ CALLS = {
     ("multiprocessing", "Pipe"),
     ("multiprocessing", "Queue"),
 }
-ATTRIBUTES = {"extractall", "all_gather_object", "broadcast_object_list", "scatter_object_list"}
+ATTRIBUTES = {
+    "extract",
+    "extractall",
+    "unpack_archive",
+    "all_gather_object",
+    "broadcast_object_list",
+    "scatter_object_list",
+}
+# Tests make by hand what the product must refuse.
+MADE_IN_TESTS = {"pickle", "torch.save"}
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 KEYWORDS = {"allow_pickle", "trust_remote_code", "shell"}
 

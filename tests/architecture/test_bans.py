@@ -12,6 +12,7 @@ def test_nothing_in_the_tree_turns_bytes_into_code() -> None:
         f"{tree.shown(path, line)} {name}"
         for path in tree.python_files()
         for line, name in bans.violations(tree.parsed(path))
+        if not (name in bans.MADE_IN_TESTS and path.is_relative_to(tree.ROOT / "tests"))
     ]
     assert found == []
 
@@ -37,7 +38,8 @@ def test_nothing_in_the_tree_turns_bytes_into_code() -> None:
         "numpy.load(path, allow_pickle=True)",
         "from_pretrained(name, trust_remote_code=True)",
         "zipfile.ZipFile(path).extractall(folder)",
-        "import tarfile",
+        "tarfile.open(path).extractall(folder)",
+        "shutil.unpack_archive(path)",
         "import jinja2",
         "from jinja2 import Environment",
         "from jinja2.environment import Template",
