@@ -63,8 +63,8 @@ def _summary(job: Job, around: Surroundings) -> str:
         JobState.QUEUED: f"The job has waited {_span(around.now - job.create_time)} for a worker.",
         JobState.STARTING: f"workers/{job.worker_id} is starting attempt {job.epoch}.",
         JobState.RUNNING: f"workers/{job.worker_id} has done {job.recorded_step} of {counted(job.spec.steps, 'step')}.",
-        JobState.FINALIZING: "Training is complete, and the model is being published.",
-        JobState.SUCCEEDED: f"The job has published {job.model_version}.",
+        JobState.FINALIZING: "The work is complete, and what it has made is being published.",
+        JobState.SUCCEEDED: f"The job has published {job.model_version}." if job.model_version else _FILES_ARE_THERE,
         JobState.BACKOFF: f"Attempt {job.epoch} was lost, and the next one goes on from the last checkpoint.",
         JobState.PAUSED: "The job is paused and holds no worker.",
         JobState.CANCELLING: "The job is cancelled, and its processes are being stopped.",
@@ -84,8 +84,17 @@ def _state_findings(job: Job, around: Surroundings) -> list[Finding]:
     if job.state is JobState.FAILED and job.failure is not None:
         return [Finding(fact=f"{job.failure.reason.value}: {job.failure.message}", help=job.failure.help)]
     if job.state is JobState.STARTING:
-        return [Finding(fact="The trainer reads data, builds the model and computes the first step.")]
+        return [Finding(fact=_BEGINNINGS.get(job.kind, _BEGINNING))]
     return []
+
+
+_FILES_ARE_THERE = "The job has made its files: list them, and read them."
+_BEGINNING = "The trainer reads data, builds the model and computes the first step."
+_BEGINNINGS = {
+    "import_model": "The worker unpacks the files, and reads every tensor.",
+    "export_model": "The worker reads the model, and writes it anew.",
+    "verify": "The worker computes steps again, from the checkpoint before them.",
+}
 
 
 def _waiting_findings(job: Job, around: Surroundings) -> list[Finding]:

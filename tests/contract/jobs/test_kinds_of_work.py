@@ -188,8 +188,14 @@ def test_an_import_that_was_interrupted_begins_anew(bench: Bench) -> None:
 
 def test_work_without_steps_can_be_explained(bench: Bench) -> None:
     at = claimed(bench, importing(bench))
-    assert explain_job(bench.house, caller=bench.caller, name=at.job.name).findings
+    (finding,) = explain_job(bench.house, caller=bench.caller, name=at.job.name).findings
+    assert finding.fact == "The worker unpacks the files, and reads every tensor."
     assert at.job.remaining_s is None
+    published(bench)
+    done = claimed(bench, exporting(bench, "projects/own/models/novel"))
+    bench.complete(done)
+    explanation = explain_job(bench.house, caller=bench.caller, name=done.job.name)
+    assert explanation.summary == "The job has made its files: list them, and read them."
 
 
 def test_the_files_of_an_export_are_kept_as_long_as_their_job(bench: Bench) -> None:
