@@ -24,7 +24,6 @@ CALLS = {
     ("multiprocessing", "Queue"),
 }
 ATTRIBUTES = {
-    "extract",
     "extractall",
     "unpack_archive",
     "all_gather_object",
