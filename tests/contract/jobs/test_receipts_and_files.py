@@ -179,9 +179,7 @@ def test_the_newest_checkpoint_at_or_before_a_step_is_looked_into(bench: Bench) 
     assert (found(None), found(8), found(7), found(2)) == ((8, 2), (8, 2), (4, 2), (2, 2))
     bench.house.store.delete_all(f"{at.checkpoint_prefix}/step-8")
     assert found(None) == (4, 2)
-    with pytest.raises(
-        WrongState, match="no checkpoint at or before step 1; the oldest .* step 2"
-    ):
+    with pytest.raises(WrongState, match="no checkpoint at or before step 1; the oldest .* step 2"):
         found(1)
     with pytest.raises(InvalidField):
         found(-1)
