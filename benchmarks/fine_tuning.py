@@ -220,11 +220,7 @@ def run_ours(*, configuration: str, kind: str, folder: str, steps: int) -> dict[
     counts = [
         samples.batch(training, seed=1, first_sample=step * BATCH, size=BATCH)[0].supervised for step in range(total)
     ]
-    return {
-        "supervised": sum(counts[WARM_UP_STEPS:]),
-        "seconds": ends[-1] - ends[WARM_UP_STEPS - 1],
-        "loss": losses[-1],
-    }
+    return result(sum(counts[WARM_UP_STEPS:]), ends, loss=losses[-1])
 
 
 def clocks() -> Clocks:
