@@ -83,6 +83,18 @@ def test_going_on_after_a_rollback_is_exact(bench: Bench, monkeypatch: pytest.Mo
         assert bench.weights_sha256(again.complete) == bench.weights_sha256(story.complete)
 
 
+def test_going_back_to_the_beginning_forgets_what_the_optimizer_has_seen(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first checkpoint holds no state of it: an attempt that goes on from there begins without one, too."""
+    spec = spec_of(checkpoint_interval=8)
+    story = run_spoiled(bench, monkeypatch, (3, 6), spec=spec)
+    assert [back.to_step for back in story.of(jobs_pb2.RolledBack)] == [0]
+    again = bench.run(spec, lineage=2, epoch=2, resume=resume_from(story.checkpoints[0]), recorded_step=6)
+    assert again.chains[12] == story.chains[12]
+    assert bench.weights_sha256(again.complete) == bench.weights_sha256(story.complete)
+
+
 def test_an_attempt_that_was_cut_off_in_the_bad_steps_goes_back_alike(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,16 @@ def test_the_state_is_put_back_as_a_copy(rule: int) -> None:
     assert all(torch.equal(tensor, kept[name]) for name, tensor in other.tensors().items())
 
 
+@each_rule
+def test_nothing_put_back_is_the_beginning(rule: int) -> None:
+    model = model_of()
+    optimizers = rule_for(model, rule)
+    nothing = optimizers.tensors()
+    moved(model, optimizers, steps=range(2))
+    optimizers.restore(nothing)
+    assert optimizers.tensors() == {}
+
+
 @pytest.mark.parametrize(
     ("rule", "name", "tensor", "message"),
     [

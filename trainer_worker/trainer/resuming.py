@@ -7,6 +7,7 @@ import torch
 from artifacts import Store
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, finite_tensors, read_checkpoint, restore
 from trainer_worker.trainer.engine.errors import BadCheckpoint
+from trainer_worker.trainer.engine.precision import LossScaler
 from trainer_worker.trainer.engine.stored_model import read_tensors
 from trainer_worker.trainer.run import Run, spec_of
 from trainer_worker.trainer.telling import Told, info, warning
@@ -60,6 +61,7 @@ def put_the_rest_back(run: Run, checkpoint: Checkpoint) -> None:
     best = checkpoint.folder / "best.safetensors"
     run.best = {name: tensor.clone() for name, tensor in read_tensors(best).items()} if best.exists() else None
     run.state = checkpoint.state
+    run.scaler = LossScaler(run.state.precision)
     if run.state.scaler:
         try:
             run.scaler.restore(run.state.scaler)

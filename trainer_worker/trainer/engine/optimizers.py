@@ -97,11 +97,13 @@ class Optimizers:
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Puts back what `tensors` gave, bit for bit; nothing at all if nothing was given.
+        """Puts back what `tensors` gave, bit for bit; all is as before the first step if that was nothing.
 
         Raises: ValueError naming the tensors that are missing, unknown, of another shape or dtype, or not finite.
         """
         if not tensors:
+            for rule in self.rules:
+                rule.state.clear()
             return
         expected = {}
         for rule, weight, name in self.held():
