@@ -106,6 +106,11 @@ def test_validation_takes_from_every_dataset_by_its_share() -> None:
     assert (mixed.spread(24) == mixed.spread(24)).all()
 
 
+@pytest.mark.parametrize(("parts", "wanted"), [(2, 1), (3, 1), (3, 4), (3, 7)])
+def test_as_many_sequences_are_evaluated_as_are_wanted(parts: int, wanted: int) -> None:
+    assert len(mixture(*[1.0] * parts, counts=(50,) * parts).spread(wanted)) == wanted
+
+
 @pytest.mark.parametrize("wanted", [0, 1, 7, 1000])
 def test_validation_never_takes_a_sequence_twice(wanted: int) -> None:
     spread = mixture(5, 1, 1).spread(wanted)

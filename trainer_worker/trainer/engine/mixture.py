@@ -52,9 +52,8 @@ class Mixture:
         return counts
 
     def spread(self, sequences: int) -> np.ndarray:
-        """Sequences of every part by its share, evenly over it."""
-        wanted = min(sequences, self.count)
-        shares = [min(part.count, round(share * wanted)) for part, share in zip(self.parts, self._shares, strict=True)]
+        """Sequences of every part by its share, evenly over it; fewer where a part has not as many."""
+        shares = apportioned(min(sequences, self.count), self._shares)
         return np.concatenate(
             [part.spread(share) + begin for part, share, begin in zip(self.parts, shares, self._begins, strict=False)]
         )
@@ -91,6 +90,15 @@ class Mixture:
             if here.any():
                 indices[here] = part.order(numbers[here], seed=seed) + self._begins[number]
         return indices
+
+
+def apportioned(wanted: int, shares: Sequence[fractions.Fraction]) -> list[int]:
+    """Whole numbers that add up to `wanted`: the shares rounded down, and one more where most was cut off."""
+    counts = [int(share * wanted) for share in shares]
+    by_rest = sorted(range(len(shares)), key=lambda part: counts[part] - shares[part] * wanted)
+    for part in by_rest[: wanted - sum(counts)]:
+        counts[part] += 1
+    return counts
 
 
 def merged(batches: Sequence[Batch], places: Sequence[Tensor], *, rows: int) -> Batch:
