@@ -64,6 +64,8 @@ HOSTILE: dict[str, tuple[tuple[Packing, ...], str]] = {
     "backslash": ((entry("a\\b"),), "which is not a path inside"),
     "control character": ((entry("a\nb"),), r"'a\\nb', which is not a path inside"),
     "name too long": ((entry("n" * 300),), "which is not a path inside"),
+    "name of too many bytes": ((entry("é" * 150),), "which is not a path inside"),
+    "no name": ((entry("."),), r"'\.', which is not a path inside"),
     "too deep": ((entry("/".join("abcdefghij")),), "which is not a path inside"),
     "symbolic link": ((entry("x", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),), "'x', which is neither"),
     "hard link": ((entry("x", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"),), "'x', which is neither"),

@@ -4,6 +4,7 @@ An archive comes from a stranger: it may hold paths that lead elsewhere, links, 
 headers that fill the memory, and the same name twice.
 """
 
+import os
 import pathlib
 import re
 import tarfile
@@ -16,7 +17,8 @@ CHUNK_BYTES = 1 << 20
 HEADER_BYTES_MAX = 1 << 20  # a name of 255 characters takes less than 1 kB
 FILES_MAX = 1_000  # a model of 8 B weights has four shards, the largest published ones about 200
 DEPTH_MAX = 8
-SEGMENT = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")  # 255 bytes is what file systems take
+SEGMENT = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")
+SEGMENT_BYTES_MAX = 255  # what file systems take
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -78,7 +80,7 @@ def checked(member: tarfile.TarInfo, seen: dict[str, bool]) -> str:
     segments = [segment for segment in member.name.split("/") if segment != "."]
     if member.isdir() and not any(segments):
         return "."
-    if len(segments) > DEPTH_MAX or not all(SEGMENT.fullmatch(segment) and segment != ".." for segment in segments):
+    if not 1 <= len(segments) <= DEPTH_MAX or not all(map(is_name, segments)):
         raise UnusableData(f"the archive holds {shown}, which is not a path inside a folder")
     path = "/".join(segments)
     if path in seen and not (member.isdir() and seen[path]):
@@ -90,6 +92,11 @@ def checked(member: tarfile.TarInfo, seen: dict[str, bool]) -> str:
     if len(seen) > FILES_MAX:
         raise UnusableData(f"the archive holds more than {FILES_MAX:,} files")
     return path
+
+
+def is_name(segment: str) -> bool:
+    """Whether a file or folder can be called so, and nothing else is meant by it."""
+    return bool(SEGMENT.fullmatch(segment)) and segment != ".." and len(os.fsencode(segment)) <= SEGMENT_BYTES_MAX
 
 
 def copied(members: tarfile.TarFile, member: tarfile.TarInfo, path: pathlib.Path) -> Iterator[None]:
