@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, profiler
 from torch.nn import functional
 
 from trainer_worker.trainer.engine.batch import IGNORED
@@ -136,6 +136,20 @@ def test_the_logits_of_all_positions_never_exist_at_once() -> None:
     """They would be 268 MB, three times over: logits, predictions and gradients."""
     output = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True).stdout
     assert int(output) * 1024 < 400e6
+
+
+def test_a_frozen_output_layer_costs_no_gradient() -> None:
+    """As large as the layer in float32, it would be for nothing where only adapters learn."""
+    hidden_XD, weight_VD, targets_X = case()
+    token_losses(hidden_XD, weight_VD, targets_X, logits_bytes_max=PIECES).sum().backward()
+    frozen_XD = hidden_XD.detach().requires_grad_()
+    losses_X = token_losses(frozen_XD, weight_VD.detach(), targets_X, logits_bytes_max=PIECES)
+    with profiler.profile(activities=[profiler.ProfilerActivity.CPU], record_shapes=True) as seen:
+        losses_X.sum().backward()
+    shapes = [event.input_shapes for event in seen.events() if event.name == "aten::mm"]
+    assert shapes
+    assert not [shape for shape in shapes if shape[0][0] == len(weight_VD)]
+    assert torch.equal(frozen_XD.grad, hidden_XD.grad)  # type: ignore[arg-type]
 
 
 def test_the_gradient_of_a_whole_model_is_that_of_finite_differences() -> None:

@@ -93,18 +93,22 @@ class PiecewiseLosses(torch.autograd.Function):
             return torch.cat([losses_at_once(hidden, weight_VD, target, smoothing, cap) for hidden, target in pieces])
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
-        """The weight's gradient is added up in float32 at least, however many pieces there are."""
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
+        """The weight's gradient is added up in float32 at least, however many pieces there are; a frozen one has none."""
         hidden_SD, weight_VD, targets_S = context.saved_tensors
-        moved_SD, turned_VD = torch.empty_like(hidden_SD), torch.zeros_like(weight_VD, dtype=gradients[0].dtype)
+        moved_SD, turned_VD = torch.empty_like(hidden_SD), None
+        if context.needs_input_grad[1]:
+            turned_VD = torch.zeros_like(weight_VD, dtype=gradients[0].dtype)
         pieces = (tensor.split(context.rows) for tensor in (hidden_SD, moved_SD, targets_S, gradients[0]))
         with torch.autocast(hidden_SD.device.type, enabled=False):
             for hidden, moved, targets, gradient in zip(*pieces, strict=True):
                 logits = capped(functional.linear(hidden, weight_VD), context.cap)
                 slope = slope_of(logits, targets, gradient, context).to(hidden.dtype)
                 torch.matmul(slope, weight_VD, out=moved)
-                turned_VD += slope.T @ hidden
-        return moved_SD, turned_VD.to(weight_VD.dtype), None, None, None, None
+                if turned_VD is not None:
+                    turned_VD += slope.T @ hidden
+        turned_VD = None if turned_VD is None else turned_VD.to(weight_VD.dtype)
+        return moved_SD, turned_VD, None, None, None, None
 
 
 def slope_of(logits: Tensor, targets: Tensor, gradient: Tensor, context: Any) -> Tensor:
