@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from services.domain.datasets import DatasetSplit
@@ -24,6 +24,7 @@ _SEGMENT = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")  # 255 bytes is what file s
 _DEPTH_MAX = 8
 _PLAIN, _FOLDER, _PAX, _PAX_GLOBAL = (b"0", b"\0"), b"5", b"x", b"g"
 _PAX_HARMLESS = re.compile(r"(?:mtime|atime|ctime|uid|gid|uname|gname|comment|charset)")
+_PAX_RECORD = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,200})=")
 _PAX_BYTES_MAX = 64 * 1024
 _HEAD_BYTES = 16
 _CONFIGS = ("config.json", "adapter_config.json")
@@ -120,7 +121,7 @@ class ArchiveInspection:
     def _content(self, name: str, size_bytes: int) -> Generator[int, bytes, None]:
         head = yield min(size_bytes, _HEAD_BYTES)
         left = size_bytes - len(head)
-        if is_pickle(head):
+        if is_pickle(head) and not _begins_tensors(head, size_bytes):
             raise InvalidData.at(f"{name} is a pickle file, which can run code when it is read: save it as safetensors")
         kept = bytearray(head)
         keep = _bytes_to_read(name, head, size_bytes) - len(head)
@@ -146,6 +147,11 @@ class ArchiveInspection:
 def is_pickle(head: bytes) -> bool:
     """Whether a file that begins like this is a pickle, or an archive of torch.save, which holds one."""
     return head.startswith(_PICKLES) or _OLD_PICKLES.match(head) is not None
+
+
+def _begins_tensors(head: bytes, size_bytes: int) -> bool:
+    """Whether a file is safetensors by its first bytes: the length of its header, which may look like a pickle's."""
+    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size_bytes - 8
 
 
 def _read_header(block: bytes, *, byte: int) -> _Header:
@@ -188,10 +194,23 @@ def _padded(size_bytes: int) -> int:
 
 def _check_pax(content: bytes, *, name: str) -> None:
     """Let times and owners pass; whatever else would change what the archive says is refused."""
-    for record in content.decode(errors="replace").splitlines():
-        key = record.partition(" ")[2].partition("=")[0]
+    for key in _pax_keys(content):
         if not _PAX_HARMLESS.fullmatch(key):
             raise InvalidData.at(f"the archive sets {_shown(key)} for {_shown(name)} in a header of its own; {_HOW}")
+
+
+def _pax_keys(content: bytes) -> Iterator[str]:
+    """Yield what records set, each as long as it says: a value may hold line ends, and none may hide the next record.
+
+    Raises: InvalidData.
+    """
+    while content:
+        record = _PAX_RECORD.match(content)
+        length = int(record[1]) if record else 0
+        if record is None or not record.end() < length <= len(content) or content[length - 1 : length] != b"\n":
+            raise InvalidData.at(f"a header of the archive cannot be read; {_HOW}")
+        yield record[2].decode(errors="replace")
+        content = content[length:]
 
 
 def _bytes_to_read(name: str, head: bytes, size_bytes: int) -> int:

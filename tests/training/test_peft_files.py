@@ -19,6 +19,7 @@ from tests.training.peers import small_decoder, some_tokens, transformers_twin
 from tests.training.test_lora import SPECS, adapted, move, plain
 from trainer_worker.trainer.engine.adapter_files import StoredAdapters
 from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.families.pickles import is_pickle
 from trainer_worker.trainer.engine.families.writing import write_folder
 from trainer_worker.trainer.engine.lora import adapter_tensors, add_adapters, settings_of
 from trainer_worker.trainer.engine.model import Decoder
@@ -205,3 +206,12 @@ def test_files_that_are_missing_or_damaged_are_named(tmp_path: pathlib.Path, nam
         path.write_bytes(content)
     with pytest.raises(UnusableData, match=name):
         read_peft(tmp_path, small_decoder().config)
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_tensors_whose_length_looks_like_a_pickle_are_none(tmp_path: pathlib.Path, length: int) -> None:
+    path = tmp_path / "adapter_model.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + b"{}".ljust(length))
+    assert not is_pickle(path)
+    path.write_bytes(length.to_bytes(8, "little") + b"{}")
+    assert is_pickle(path)

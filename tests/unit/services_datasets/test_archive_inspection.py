@@ -43,8 +43,22 @@ def test_adapters_and_what_tar_writes_of_a_folder_are_taken() -> None:
 def test_times_in_headers_of_their_own_are_let_pass() -> None:
     times = member("././@PaxHeader", b"30 mtime=1700000000.123456789\n", kind=b"x")
     inspected(archive(times, CONFIG, times, WEIGHTS))
-    assert "sets 'path'" in refusal(archive(member("././@PaxHeader", b"19 path=/etc/passwd\n", kind=b"x"), CONFIG))
+    assert "sets 'path'" in refusal(archive(member("././@PaxHeader", b"20 path=/etc/passwd\n", kind=b"x"), CONFIG))
     assert "sets 'size'" in refusal(archive(member("././@PaxHeader", b"9 size=1\n", kind=b"g"), CONFIG))
+
+
+@pytest.mark.parametrize(
+    "hiding", [b"12 comment=A20 path=/etc/passwd\n", b"12 comment=A\n", b"comment=A\n", b"1 uid=0\n"]
+)
+def test_a_header_of_its_own_hides_no_record_within_another(hiding: bytes) -> None:
+    assert "cannot be read" in refusal(archive(member("././@PaxHeader", hiding, kind=b"x"), CONFIG, WEIGHTS))
+
+
+@pytest.mark.parametrize("length", [128, 384, 640, 896, 1152, 1408])
+def test_tensors_whose_length_looks_like_a_pickle_are_taken(length: int) -> None:
+    header = json.dumps({"__metadata__": {}}).encode().ljust(length)
+    assert is_pickle(safetensors(header)[:16])
+    inspected(archive(CONFIG, member("model.safetensors", safetensors(header, bytes(100)))))
 
 
 @pytest.mark.parametrize(

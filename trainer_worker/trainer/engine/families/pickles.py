@@ -11,10 +11,17 @@ SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 def is_pickle(path: pathlib.Path) -> bool:
     """Whether a file is a pickle, holds one, or has a name that only pickles have. The file is not unpacked."""
     with path.open("rb") as file:
-        beginning = file.read(4)
+        beginning = file.read(9)
+    if is_safetensors(beginning, path.stat().st_size):
+        return False
     if path.suffix.lower() in SUFFIXES or beginning.startswith(PICKLE_PROTOCOLS):
         return True
     return beginning.startswith(b"PK") and holds_pickle(path)
+
+
+def is_safetensors(beginning: bytes, size_bytes: int) -> bool:
+    """Whether a file begins with the length of a JSON header; one of 640 bytes looks like the mark of a pickle."""
+    return beginning[8:9] == b"{" and 2 <= int.from_bytes(beginning[:8], "little") <= size_bytes - 8
 
 
 def holds_pickle(path: pathlib.Path) -> bool:
