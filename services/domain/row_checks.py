@@ -3,6 +3,7 @@
 Further keys are left alone. What is wrong is said with the path of the field, `messages[2].content`.
 """
 
+import collections
 import dataclasses
 import json
 import math
@@ -22,6 +23,7 @@ FIELDS = {
 ROLES = ("system", "user", "assistant", "tool")
 _MAY_BE_EMPTY = ("prompt",)
 _NAMES = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+_DIGITS_MAX = 1000
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
@@ -145,8 +147,8 @@ def _named(value: Any) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = collections.Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
         raise ValueError(f"has the key {ascii(twice[:80])} twice")
     return found
 
@@ -162,5 +164,13 @@ def _finite(number: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+def _whole(number: str) -> int:
+    if len(number) > _DIGITS_MAX:
+        raise ValueError(f"holds a number of {len(number):,} digits, and at most {_DIGITS_MAX} are taken")
+    return int(number)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
+)
 """Made once: to make one takes longer than to read a row."""
