@@ -11,12 +11,12 @@ from typing import Any
 from services.domain import limits, names
 from services.domain.counting import counted
 from services.domain.datasets import Dataset
-from services.domain.errors import FieldViolation, LimitReached, NotFound, WrongState
+from services.domain.errors import FieldViolation, LimitReached, NotFound
 from services.domain.forecast import Forecast
 from services.domain.forecasting import expected_wait_s
 from services.domain.job_events import StateChanged
 from services.domain.job_states import OPEN, Desire, JobState
-from services.domain.jobs import CheckpointState, Job
+from services.domain.jobs import Job
 from services.domain.labels import label_violations
 from services.domain.projects import Caller
 from services.domain.requests import RequestKey
@@ -115,7 +115,6 @@ def accept(
         _check_room(uow, caller=caller)
         _hold(uow, datasets, caller=caller)
         _hold_base(uow, job)
-        _check_base(uow, job)
         job = dataclasses.replace(job, create_time=now, update_time=now)
         uow.jobs.add(job)
         job = uow.events.append(job, [StateChanged(before=None, after=job.state, message="it is submitted")], time=now)
@@ -153,18 +152,11 @@ def _hold(uow: UnitOfWork, datasets: Sequence[Dataset], *, caller: Caller) -> No
             raise NotFound.of(seen.name)
 
 
-def _check_base(uow: UnitOfWork, job: Job) -> None:
-    """Look once more whether what it begins with is still there; from this commit on it is kept for the job."""
-    begin = uow.checkpoints.find_at(job.base.artifact_prefix) if job.base else None
-    if job.base and begin is not None and begin.state in (CheckpointState.COLLECTED, CheckpointState.CORRUPT):
-        message = f"{job.base.name} was removed just now; begin with a newer checkpoint or a model version"
-        raise WrongState.of(message, state=begin.state.value)
-
-
 def _hold_base(uow: UnitOfWork, job: Job) -> None:
-    """Hold the checkpoint that the job begins with, whose files may be collected until the job names them."""
+    """Hold the checkpoint that the job begins with: its files may be collected until the job names them."""
     base = job.base
     found = uow.checkpoints.find_at(base.artifact_prefix) if base else None
     held = uow.checkpoints.lock([found.uid]) if found else ()
     if base is not None and not any(each.usable for each in held):
-        raise NotFound.of(base.name)
+        words = f"{base.name} was removed just now; begin with a newer checkpoint or a model version"
+        raise NotFound(words, metadata={"resource": base.name})

@@ -36,8 +36,8 @@ class Base:
 def find_base(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> Base:
     """Return what a model, a version of it or a checkpoint names.
 
-    Raises: NotFound, InvalidField for a name of another shape, WrongState for a checkpoint whose files are gone or that
-    belongs to work without weights.
+    Raises: NotFound, also for a checkpoint whose files are gone; InvalidField for a name of another shape, WrongState
+    for a checkpoint of work without weights.
     """
     if "/checkpoints/" in name:
         return _of_checkpoint(uow, caller=caller, name=name, field=field)

@@ -34,8 +34,8 @@ def fine_tune(
     """Return the accepted job; the same one when the request is repeated.
 
     With `validate_only` nothing is written, and the job has neither name nor uid.
-    Raises: InvalidField with every wrong field, NotFound for the base or a dataset, WrongState for a checkpoint that is
-    gone, AlreadyExists for the id, LimitReached, RequestIdReused.
+    Raises: InvalidField with every wrong field, NotFound for the base or a dataset, also one that is gone; WrongState
+    for a checkpoint of work without weights, AlreadyExists for the id, LimitReached, RequestIdReused.
     """
     names.ids_in_own_project(parent, pattern=names.PROJECT, own_project=caller.project_id, field="parent")
     with house.storage.read() as uow:
