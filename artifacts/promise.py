@@ -81,7 +81,7 @@ class Store(Protocol):
         ...
 
     def files(self, prefix: str, *, manifest_sha256: str) -> Sequence[StoredFile]:
-        """Returns the files that the manifest names, by name. Raises: NotStored, CorruptFileSet if it is another one."""
+        """Returns the files that the manifest names. Raises: NotStored, CorruptFileSet if it is another manifest."""
         ...
 
     def open_file(self, prefix: str, file: StoredFile, *, offset: int = 0) -> BinaryIO:

@@ -46,6 +46,7 @@ class Tuned:
 
     shop: Workshop
     story: Story
+    before: StoredModel
     result: StoredModel
 
 
@@ -75,7 +76,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     spec.context_length = 128
     story = shop.run(spec)
     result = base_model(model_artifact(story.complete), store=bench.store, scratch=bench.scratch)
-    return Tuned(shop=shop, story=story, result=result)
+    return Tuned(shop=shop, story=story, before=base, result=result)
 
 
 def conversation(question: str) -> dict[str, object]:
@@ -91,18 +92,26 @@ def test_the_held_out_loss_goes_down(tuned: Tuned) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_it_answers_in_the_form_that_it_was_taught(tuned: Tuned) -> None:
-    tokenizer = tuned.result.tokenizer
+def answer_of(stored: StoredModel) -> str:
+    """The likeliest answer to a question that was not in the rows."""
+    tokenizer = stored.tokenizer
     asked = f"<|im_start|>user\n{HELD_OUT[0]}<|im_end|>\n<|im_start|>assistant\n"
     drawn = continue_tokens(
-        tuned.result.model.eval(),
+        stored.model.eval(),
         tokenizer.encode_rendered([asked], [{}])[0].tokens.tolist(),
         rule=DrawRule(temperature=0.0),
         seed=1,
         tokens_max=24,
         end_of_text=tokenizer.end_of_text,
     )
-    assert tokenizer.decode(list(drawn)).startswith("I am")
+    return tokenizer.decode(list(drawn))
+
+
+def test_it_answers_as_it_was_taught_and_not_as_its_base(tuned: Tuned) -> None:
+    """So few steps teach the form of the answer, not yet every name in it."""
+    before, after = answer_of(tuned.before), answer_of(tuned.result)
+    assert after.startswith("I am ")
+    assert not before.startswith("I am ")
 
 
 def test_transformers_computes_the_same_from_the_export(tuned: Tuned, tmp_path: pathlib.Path) -> None:
