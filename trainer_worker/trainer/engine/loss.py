@@ -94,7 +94,7 @@ class PiecewiseLosses(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
-        """The weight's gradient is added up in float32 at least, however many pieces there are; a frozen one has none."""
+        """The weight's gradient, if it learns, is added up in float32 at least, however many pieces there are."""
         hidden_SD, weight_VD, targets_S = context.saved_tensors
         moved_SD, turned_VD = torch.empty_like(hidden_SD), None
         if context.needs_input_grad[1]:
