@@ -1,12 +1,19 @@
 """What held-out loss says: when to stop, which weights to publish, and when to warn."""
 
+import itertools
+import math
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.training.runs import TEXT, Bench, Story, bench_with, resume_from, tiny_spec
+from trainer_worker.trainer import observing
+from trainer_worker.trainer.engine.evaluate import Evaluation
+from trainer_worker.trainer.failures import TrainingFailed
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage.v1.training_pb2 import EarlyStoppingSpec, RegularizationSpec
 from tutelage_internal.v1 import pipe_pb2
@@ -97,6 +104,37 @@ def test_the_best_weights_can_be_published_without_stopping_early(tmp_path: path
     story = bench.run(learning_by_heart(steps=150, publish_best=True))
     assert story.complete.step == 150
     assert story.complete.validation_loss == min(evaluations(story).values())
+
+
+def spoiled(*, first: int) -> Callable[..., Iterator[Evaluation | None]]:
+    """Evaluations, of which the first so many come to no number."""
+    true_evaluate, evaluations = observing.evaluate, itertools.count(1)
+
+    def evaluate(*arguments: Any, **options: Any) -> Iterator[Evaluation | None]:
+        bad = next(evaluations) <= first
+        for found in true_evaluate(*arguments, **options):
+            yield Evaluation(math.nan, math.nan) if found and bad else found
+
+    return evaluate
+
+
+def test_a_model_whose_last_evaluation_is_no_number_is_not_published(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "evaluate", spoiled(first=1))
+    with pytest.raises(TrainingFailed, match="no longer predicts"):
+        bench.run(tiny_spec(steps=4, evaluation_interval=0, samples_interval=0))
+
+
+def test_an_evaluation_that_is_no_number_is_told_and_survived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is neither the best nor in vain, and the checkpoints after it hold no loss."""
+    monkeypatch.setattr(observing, "evaluate", spoiled(first=2))
+    spec = tiny_spec(evaluation_interval=3, checkpoint_interval=4, samples_interval=0, regularization=patience(1))
+    story = bench.run(spec)
+    assert [note.details["step"] for note in story.notes("no_held_out_loss")] == ["3", "6"]
+    assert story.complete.step == 12
+    assert not story.checkpoints[4].HasField("validation_loss")
+    assert story.complete.validation_loss == story.curve[12]["eval/loss"]
 
 
 def test_a_large_min_delta_stops_a_run_that_still_learns(bench: Bench) -> None:

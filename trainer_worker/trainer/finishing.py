@@ -1,6 +1,5 @@
 """The end of a run: the checkpoint that becomes the model."""
 
-import math
 from collections.abc import Iterator
 
 from artifacts import StoreUnavailable
@@ -20,8 +19,7 @@ def finish(run: Run, retry_delays_s: tuple[float, ...]) -> Iterator[Told]:
     Raises: TrainingFailed if it is no good or finds no room; artifacts.StoreUnavailable.
     """
     yield from choose_best(run)
-    loss = run.state.validation_loss
-    if not run.weights_are_finite() or (loss is not None and not math.isfinite(loss)):
+    if not run.weights_are_finite() or not run.predicts:
         raise diverged(f"After step {run.state.step} the model no longer predicts anything.")
     yield jobs_pb2.Usage(peak_memory_bytes=memory.peak_bytes(run.device))
     stored = yield from keep_surely(run, retry_delays_s, complete=True)
@@ -42,5 +40,6 @@ def choose_best(run: Run) -> Iterator[Told]:
         return
     put_back(run, run.best)
     state.validation_loss, state.validation_bits_per_byte = state.best_loss, state.best_bits_per_byte
+    run.predicts = True
     message = f"Publishes the weights after step {state.best_step}, of the lowest held-out loss: {state.best_loss:.4f}."
     yield info("best_published", message, {"step": state.best_step, "loss": state.best_loss})

@@ -1,5 +1,6 @@
 """What held-out loss says while training goes on: which weights are the best, when to stop, and when to warn."""
 
+import math
 from collections.abc import Iterator
 
 from trainer_worker.trainer.engine.evaluate import Evaluation
@@ -17,6 +18,11 @@ def take_note(run: Run, evaluation: Evaluation) -> Iterator[Told]:
     state = run.state
     training_loss = state.interval_loss / state.interval_steps if state.interval_steps else None
     state.interval_loss, state.interval_steps = 0.0, 0
+    run.predicts = math.isfinite(evaluation.loss)
+    if not run.predicts:
+        state.validation_loss = state.validation_bits_per_byte = None
+        yield from no_held_out_loss(run, evaluation.loss)
+        return
     state.validation_loss, state.validation_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
     if state.best_loss is None or evaluation.loss < state.best_loss:
         state.best_loss, state.best_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
@@ -25,6 +31,13 @@ def take_note(run: Run, evaluation: Evaluation) -> Iterator[Told]:
     count_in_vain(run, evaluation.loss)
     yield from warn(run, training_loss)
     yield from stop_early(run)
+
+
+def no_held_out_loss(run: Run, loss: float) -> Iterator[Told]:
+    step = run.state.step
+    if not run.told_before:
+        message = f"The held-out loss after step {step} is {loss}: the model no longer predicts all of the text."
+        yield warning("no_held_out_loss", message, {"step": step, "loss": loss})
 
 
 def publishes_best(run: Run) -> bool:

@@ -59,6 +59,7 @@ class Run:
     """What one attempt works on.
 
     `hidden` is that of the model, compiled or as it is. `best` holds what moved, as it was at the lowest held-out loss.
+    `predicts` says whether the last held-out loss was a number.
     """
 
     spec: Spec
@@ -81,6 +82,7 @@ class Run:
     adapted: bool = False
     best: dict[str, Tensor] | None = None
     scratch: pathlib.Path = pathlib.Path()
+    predicts: bool = True
 
     def predict(self, batch: Batch) -> Tensor:
         """The hidden state at every position, from which the next token follows. Shape (B, T, D)."""
