@@ -125,8 +125,13 @@ def _model(
 
 
 def _tokens(text: str, stored: StoredModel) -> list[int]:
-    """As many as the context holds, and the one that follows. Raises: InvalidRequest if there is nothing to predict."""
-    tokens = stored.tokenizer.encode(text)[: stored.model.config.context_length + 1]
+    """As many as the context holds, and the one that follows: those of a prompt, as samples go on from it.
+
+    Raises: InvalidRequest if there is nothing to predict.
+    """
+    if not text:
+        raise InvalidRequest(Violation("text", "is needed: no prompt was set for the samples of this job"))
+    tokens = stored.tokenizer.encode_prompt(text)[: stored.model.config.context_length + 1]
     if len(tokens) < 2:
         wrong = f"must have at least two tokens, one to be given and one to follow, got {len(tokens)}"
         raise InvalidRequest(Violation("text", wrong))
@@ -165,4 +170,7 @@ def _told_token(token: InspectedToken, tokenizer: Tokenizer) -> inspection_pb2.I
 
 
 def _text(token: int, tokenizer: Tokenizer) -> str:
-    return tokenizer.token_bytes(token).decode(errors="backslashreplace")
+    """What a token adds to a text; special tokens add nothing, and are shown by their names."""
+    if added := tokenizer.token_bytes(token):
+        return added.decode(errors="backslashreplace")
+    return next((name for name, special in tokenizer.special_tokens.items() if special.number == token), "")
