@@ -1,6 +1,6 @@
 """Holds a run to what it recorded: prints its receipt, computes some of its steps again, and says whether they agree.
 
-python examples/prove.py plays-tiny-x7k2 --steps 20
+python examples/prove.py tiny-8f14e45fceea --steps 20
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Pauses a job, asks why it is where it is, lets it go on, and waits for its end.
 
-python examples/steer.py plays-tiny-x7k2
+python examples/steer.py tiny-8f14e45fceea
 """
 
 import argparse

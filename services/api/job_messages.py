@@ -55,7 +55,7 @@ def _progress(job: Job) -> pb.JobProgress:
     return to_message(
         job,
         pb.JobProgress,
-        step=job.recorded_step,
+        step=job.done_steps,
         steps_total=job.spec.steps,
         remaining_seconds=None if job.state in FINAL else job.remaining_s,
     )

@@ -62,7 +62,7 @@ def _summary(job: Job, around: Surroundings) -> str:
     words = {
         JobState.QUEUED: f"The job has waited {_span(around.now - job.create_time)} for a worker.",
         JobState.STARTING: f"workers/{job.worker_id} is starting attempt {job.epoch}.",
-        JobState.RUNNING: f"workers/{job.worker_id} has done {job.recorded_step} of {counted(job.spec.steps, 'step')}.",
+        JobState.RUNNING: f"workers/{job.worker_id} has done {job.done_steps} of {counted(job.spec.steps, 'step')}.",
         JobState.FINALIZING: "The work is complete, and what it has made is being published.",
         JobState.SUCCEEDED: f"The job has published {job.model_version}." if job.model_version else _FILES_ARE_THERE,
         JobState.BACKOFF: f"Attempt {job.epoch} was lost, and the next one goes on from the last checkpoint.",

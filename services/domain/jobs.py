@@ -9,7 +9,7 @@ from services.domain.datasets import Dataset
 from services.domain.forecast import Forecast
 from services.domain.job_states import HELD, Desire, JobState, Trigger, next_state
 from services.domain.models import ModelFiles
-from services.domain.work import TrainedWork, Work
+from services.domain.work import TRAINED, TrainedWork, VerifySpec, Work
 
 CHECKPOINTS = "checkpoints"
 _FILE_SET = re.compile(rf"{CHECKPOINTS}/([0-9a-f-]{{36}})/e([0-9]{{1,18}})/step-[0-9]+(?:-l([0-9]{{1,18}}))?")
@@ -121,6 +121,15 @@ class Job:
     def pausing(self) -> bool:
         """Whether a pause was asked for and has not taken effect yet."""
         return self.desire is Desire.PAUSE and self.state in (JobState.STARTING, JobState.RUNNING)
+
+    @property
+    def done_steps(self) -> int:
+        """Steps of its specification that are done: those that only lead to what is compared do not count."""
+        if isinstance(self.spec, VerifySpec):
+            return min(max(self.recorded_step - self.spec.first_step + 1, 0), self.spec.steps)
+        if self.kind in TRAINED:
+            return self.recorded_step
+        return self.spec.steps if self.state is JobState.SUCCEEDED else 0
 
     @property
     def remaining_s(self) -> float | None:

@@ -115,7 +115,7 @@ class JobProgress(Value):
     """How far a job has come."""
 
     step: int
-    """Optimizer steps done and recorded."""
+    """Steps done and recorded; of a verification those that were compared, of an import or export 1 at its end."""
     steps_total: int
     """Steps that the job will do."""
     loss: float | None

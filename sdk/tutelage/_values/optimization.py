@@ -76,7 +76,7 @@ class OptimizationSpec(Value):
     """Sequences in one optimizer step; 1 to 65536. Default: the preset's."""
     micro_batch_size: int | None
     """Sequences computed at once; divides `batch_size`, and the gradients of the parts are added up. Default:
-    `batch_size`.
+    the largest that the preset allows, `batch_size` for most.
     """
     optimizer: Optimizer | None
     """The rule. Default: AdamW."""

@@ -289,7 +289,9 @@ class VerifySpec(Value):
     oldest checkpoint that is left.
     """
     steps: int | None
-    """How many steps to compute; 1 to 100,000. Default 10, or all there are."""
+    """How many steps to compute; 1 to 40,000, those from the checkpoint to `first_step` counted. Default 10, or all
+    there are.
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -58,11 +58,9 @@ def watch_job(client: "tutelage.Client", job: "tutelage.Job", *, output: str) ->
 def follow(client: "tutelage.Client", job: "tutelage.Job", *, output: str) -> Story:
     """Shows a job while it goes on and returns what was learned."""
     info = job.info
-    total = info.progress.steps_total if info.progress else 0
-    spec = info.train or info.fine_tune
     story = Story(
         name=info.name,
-        steps_total=total or (spec.steps if spec and spec.steps else 0),
+        steps_total=last_step(info),
         state=info.state.value,
         model=info.model,
     )
@@ -75,6 +73,15 @@ def follow(client: "tutelage.Client", job: "tutelage.Job", *, output: str) -> St
                 story.hear(event)
                 view.show(event)
     return story
+
+
+def last_step(info: "tutelage.JobInfo") -> int:
+    """Returns the last step that events will tell: those of a verification have the numbers of the verified job."""
+    if info.verify:
+        return (info.verify.first_step or 1) + (info.verify.steps or 1) - 1
+    spec = info.train or info.fine_tune
+    total = info.progress.steps_total if info.progress else 0
+    return total or (spec.steps if spec and spec.steps else 0)
 
 
 @contextlib.contextmanager

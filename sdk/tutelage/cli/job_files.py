@@ -24,7 +24,7 @@ def files(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs files plays-tiny-x7k2
+      tutelage jobs files tiny-8f14e45fceea
     """
     print_files(client.jobs.files(job), output=output)
 
@@ -43,7 +43,7 @@ def download(client: "tutelage.Client", job: str, folder: str, overwrite: bool, 
 
     \b
     Example:
-      tutelage jobs download plays-tiny-x7k2 --to ./plays-tiny
+      tutelage jobs download tiny-8f14e45fceea --to ./plays-tiny
     """
     download_job(client.jobs.get(job), folder, overwrite=overwrite, output=output)
 

@@ -28,9 +28,9 @@ def inspect(
 
     \b
     Example:
-      tutelage jobs inspect plays-tiny-x7k2
-      tutelage jobs inspect plays-tiny-x7k2 --step 100 --text "To be, or not to be"
-      tutelage jobs inspect plays-tiny-x7k2 -o json | jq '.parts | max_by(.gradient_norm)'
+      tutelage jobs inspect tiny-8f14e45fceea
+      tutelage jobs inspect tiny-8f14e45fceea --step 100 --text "To be, or not to be"
+      tutelage jobs inspect tiny-8f14e45fceea -o json | jq '.parts | max_by(.gradient_norm)'
     """
     import tutelage
     from tutelage.cli._inside import print_inside

@@ -17,7 +17,7 @@ job_argument = click.argument("job", shell_complete=complete("jobs"))
 @click.command()
 @job_argument
 @click.option("--first-step", type=int, help="First step to compute again. Default: after the oldest checkpoint left.")
-@click.option("--steps", type=int, help="How many; 1 to 100,000. Default: 10, or all there are.")
+@click.option("--steps", type=int, help="How many; 1 to 40,000. Default: 10, or all there are.")
 @click.option("--watch/--no-watch", default=True, help="Wait for the verdict, or only submit. Default: wait.")
 @output_option
 @with_client
@@ -31,8 +31,8 @@ def verify(
 
     \b
     Example:
-      tutelage jobs verify plays-tiny-x7k2
-      tutelage jobs verify plays-tiny-x7k2 --first-step 200 --steps 50
+      tutelage jobs verify tiny-8f14e45fceea
+      tutelage jobs verify tiny-8f14e45fceea --first-step 200 --steps 50
     """
     from tutelage.cli._submitting import print_accepted
 
@@ -80,8 +80,8 @@ def receipt(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs receipt plays-tiny-x7k2
-      tutelage jobs receipt plays-tiny-x7k2 -o json > receipt.json
+      tutelage jobs receipt tiny-8f14e45fceea
+      tutelage jobs receipt tiny-8f14e45fceea -o json > receipt.json
     """
     from tutelage.cli._output import print_json, print_json_line, show
 

@@ -57,8 +57,8 @@ def get(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs get plays-tiny-x7k2
-      tutelage jobs get plays-tiny-x7k2 -o json | jq .progress.loss
+      tutelage jobs get tiny-8f14e45fceea
+      tutelage jobs get tiny-8f14e45fceea -o json | jq .progress.loss
     """
     from tutelage.cli._jobs import job_details
     from tutelage.cli._output import print_one
@@ -78,8 +78,8 @@ def watch(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs watch plays-tiny-x7k2
-      tutelage jobs watch plays-tiny-x7k2 -o jsonl | jq -r 'select(.sample_drawn) | .sample_drawn.text'
+      tutelage jobs watch tiny-8f14e45fceea
+      tutelage jobs watch tiny-8f14e45fceea -o jsonl | jq -r 'select(.sample_drawn) | .sample_drawn.text'
     """
     from tutelage.cli._watch import watch_job
 
@@ -96,7 +96,7 @@ def wait(client: "tutelage.Client", job: str, limit_seconds: float | None, outpu
 
     \b
     Example:
-      tutelage jobs wait plays-tiny-x7k2 --limit-seconds 600 && tutelage sample plays-tiny --prompt "To be"
+      tutelage jobs wait tiny-8f14e45fceea --limit-seconds 600 && tutelage sample plays-tiny --prompt "To be"
     """
     from tutelage.cli._jobs import job_details
     from tutelage.cli._output import print_one
@@ -116,7 +116,7 @@ def cancel(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs cancel plays-tiny-x7k2
+      tutelage jobs cancel tiny-8f14e45fceea
     """
     print_steered(client.jobs.cancel(job), output=output)
 
@@ -130,7 +130,7 @@ def pause(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs pause plays-tiny-x7k2
+      tutelage jobs pause tiny-8f14e45fceea
     """
     print_steered(client.jobs.pause(job), output=output)
 
@@ -144,7 +144,7 @@ def resume(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs resume plays-tiny-x7k2
+      tutelage jobs resume tiny-8f14e45fceea
     """
     print_steered(client.jobs.resume(job), output=output)
 
@@ -158,7 +158,7 @@ def explain(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs explain plays-tiny-x7k2
+      tutelage jobs explain tiny-8f14e45fceea
     """
     from tutelage.cli._jobs import print_explanation
 
@@ -176,8 +176,8 @@ def metrics(client: "tutelage.Client", job: str, keys: tuple[str, ...], points: 
 
     \b
     Example:
-      tutelage jobs metrics plays-tiny-x7k2
-      tutelage jobs metrics plays-tiny-x7k2 train/grad_norm -o json
+      tutelage jobs metrics tiny-8f14e45fceea
+      tutelage jobs metrics tiny-8f14e45fceea train/grad_norm -o json
     """
     from tutelage.cli._jobs import print_metrics
 
@@ -194,7 +194,7 @@ def events(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs events plays-tiny-x7k2
+      tutelage jobs events tiny-8f14e45fceea
     """
     from tutelage.cli._lines import describe_event
     from tutelage.cli._output import moment, print_many
@@ -217,7 +217,7 @@ def checkpoints(client: "tutelage.Client", job: str, output: str) -> None:
 
     \b
     Example:
-      tutelage jobs checkpoints plays-tiny-x7k2
+      tutelage jobs checkpoints tiny-8f14e45fceea
     """
     from tutelage.cli._output import age, print_many, size
 

@@ -248,7 +248,7 @@ class JobProgress(_message.Message):
     REMAINING_SECONDS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_STEP_FIELD_NUMBER: _builtins.int
     step: _builtins.int
-    """Optimizer steps done and recorded."""
+    """Steps done and recorded; of a verification those that were compared, of an import or export 1 at its end."""
     steps_total: _builtins.int
     """Steps that the job will do."""
     loss: _builtins.float

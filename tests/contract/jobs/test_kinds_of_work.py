@@ -37,7 +37,9 @@ def test_an_import_publishes_a_version(bench: Bench) -> None:
     at = claimed(bench, job)
     assert at.dataset is not None and at.dataset.format is DatasetFormat.MODEL_FILES
     assert (at.base, at.resume, at.verification) == (None, None, None)
+    assert (at.job.done_steps, at.job.spec.steps) == (0, 1)
     assert bench.complete(at) is JobState.SUCCEEDED
+    assert bench.job(job.uid).done_steps == 1
     version = latest(bench, "weights")
     assert (version.import_model, version.train, version.fine_tune) == (job.spec, None, None)
     assert (version.name, version.parent_version) == (bench.job(job.uid).model_version, "")

@@ -55,6 +55,15 @@ def test_the_trainer_is_told_what_was_recorded_from_the_nearest_checkpoint_on(be
     assert first.loss == metric.values["train/loss"]
 
 
+def test_only_the_steps_that_are_compared_count_as_progress(bench: Bench) -> None:
+    told = claimed(bench, verifying(bench, recorded(bench).job, first_step=6, steps=2))
+    done = []
+    for seq, step in enumerate([5, 6, 7], start=1):
+        bench.report(told, *chained(step, step, first_seq=seq))
+        done.append(bench.job(told.job.uid).done_steps)
+    assert (done, told.job.spec.steps) == ([0, 1, 2], 2)
+
+
 def test_a_loss_that_was_not_finite_is_told_as_none(bench: Bench) -> None:
     at = bench.started()
     bench.commit(at, bench.written(at, step=0))

@@ -19,7 +19,8 @@ from tests.unit.sdk.conftest import add_job
 from tests.unit.sdk.service_double import KEY, ServiceDouble
 from tutelage.cli._lines import Lines
 from tutelage.cli._story import POINTS_MAX, Story, thin
-from tutelage.v1 import jobs_pb2
+from tutelage.cli._watch import last_step
+from tutelage.v1 import jobs_pb2, training_pb2
 
 JOB = "plays-tiny-x7k2"
 
@@ -253,3 +254,9 @@ def test_a_run_of_a_few_steps_gets_a_line_for_each(capsys: pytest.CaptureFixture
         story.hear(event)
         lines.show(event)
     assert capsys.readouterr().out.splitlines() == [f"step {step}/3  loss nan" for step in (1, 2, 3)]
+
+
+def test_steps_of_a_verification_have_the_numbers_of_the_verified_job() -> None:
+    spec = training_pb2.VerifySpec(job=JOB, first_step=21, steps=5)
+    progress = jobs_pb2.JobProgress(step=0, steps_total=5)
+    assert last_step(tutelage.JobInfo.from_message(jobs_pb2.Job(name=JOB, verify=spec, progress=progress))) == 25
