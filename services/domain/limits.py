@@ -17,7 +17,8 @@ LABEL_KEY_CHARACTERS_MAX = 63  # like an id
 LABEL_VALUE_CHARACTERS_MAX = 256  # a sentence, no document
 
 # Questions
-PAGE_SIZE_MAX = 1000  # 1000 jobs of at most 4 KiB stay below the 4 MiB of one message
+PAGE_SIZE_MAX = 1000  # 1000 jobs take 600 KB
+PAGE_BYTES_MAX = 7 * MIB // 2  # a job with a template may take 80 KB, and a message holds 4 MiB
 PAGE_SIZE_DEFAULT = 50
 EVENTS_PAGE_SIZE_DEFAULT = 100
 AUDIT_PAGE_SIZE_DEFAULT = 100

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from services.domain.errors import InvalidField
-from services.domain.limits import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
+from services.domain.limits import PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
 from services.domain.seals import Keys
 
 T = TypeVar("T")
@@ -43,8 +43,21 @@ def cut_page(
     keys: Keys,
     binding: Sequence[str],
 ) -> tuple[tuple[T, ...], str]:
-    """Return the page, and the token of the next one if there is one: then `found` holds more than the page."""
-    shown = tuple(found[:size])
-    if len(found) <= size:
+    """Return the page, and the token of the next one if there is one: then `found` holds more than the page.
+
+    A page whose things are long, such as jobs with templates, ends before it outgrows a message.
+    """
+    shown = tuple(found[: min(size, _fitting(found))])
+    if len(found) == len(shown):
         return shown, ""
     return shown, keys.seal_page(position(shown[-1]), binding=binding)
+
+
+def _fitting(found: Sequence[Any]) -> int:
+    """Return how many fit into one message, at least one; what Python shows of a thing is longer than its message."""
+    left = PAGE_BYTES_MAX
+    for place, each in enumerate(found):
+        left -= len(repr(each).encode(errors="replace"))
+        if left < 0:
+            return max(place, 1)
+    return len(found)

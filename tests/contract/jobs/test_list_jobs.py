@@ -2,8 +2,10 @@
 
 import pytest
 
+from services.api.job_messages import job_message
 from services.cluster.list_queues import list_queues
 from services.cluster.list_workers import list_workers
+from services.domain import pages
 from services.domain.errors import InvalidField, NotFound
 from services.domain.jobs import AttemptEnd
 from services.domain.pages import PageRequest
@@ -35,6 +37,19 @@ def test_pages_hold_every_job_once_newest_first(bench: Bench) -> None:
     submitted(bench, "a", "b", "c", "d", "e")
     assert listed(bench) == ["e", "d", "c", "b", "a"]
     assert listed(bench, order_by="create_time  asc") == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("bytes_max", [1, 6000])
+def test_a_page_ends_before_it_outgrows_a_message(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, bytes_max: int
+) -> None:
+    submitted(bench, "a", "b", "c", "d", "e")
+    monkeypatch.setattr(pages, "PAGE_BYTES_MAX", bytes_max)
+    page = PageRequest(size=5)
+    jobs, token = list_jobs(bench.house, caller=bench.caller, parent="projects/-", page=page)
+    assert (len(jobs), bool(token)) == (1 if bytes_max == 1 else 2, True)
+    assert listed(bench) == ["e", "d", "c", "b", "a"]
+    assert all(len(job_message(job).SerializeToString()) < len(repr(job).encode()) for job in jobs)
 
 
 def test_a_job_that_comes_while_one_turns_the_pages_disturbs_nothing(bench: Bench) -> None:
