@@ -11,9 +11,11 @@ from tests.training.chat_templates import CHATML_LIKE, SAID, TALK
 from tests.training.row_benches import Data, RowBench, all_of
 from tests.training.tokenizer_makers import MAKERS, TEXT
 from trainer_worker.trainer.engine.batch import IGNORED
+from trainer_worker.trainer.engine.chat import CHATML
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.mixture import Mixture
 from trainer_worker.trainer.engine.samples import Samples
+from trainer_worker.trainer.engine.stored_model import load_tokenizer
 from trainer_worker.trainer.engine.tokenizer_files import FileTokenizer
 from trainer_worker.trainer.engine.tokenizers import ByteTokenizer, Tokenizer
 from trainer_worker.trainer.engine.training_data import make_tokenizer, training_spec
@@ -108,6 +110,27 @@ def test_the_template_of_the_model_is_taken_and_that_of_the_job_comes_first(benc
     [(inputs, _)] = texts_in(bench.prepare(dataset, tokenizer, chat_template=CHATML_LIKE, **asked), tokenizer)
     assert inputs.startswith("<|im_start|>system\nBe brief.")
     assert tokenizer.settings()["chat_template"] == CHATML_LIKE, "the tuned model is asked as it was tuned"
+
+
+def test_a_model_that_was_tuned_on_conversations_says_how_to_talk_to_it(
+    bench: RowBench, tmp_path: pathlib.Path
+) -> None:
+    tokenizer = ByteTokenizer()
+    first = bench.prepare(bench.dataset(TALKS), tokenizer, context_length=600)
+    assert tokenizer.chat_template == CHATML
+    (tmp_path / "stored").mkdir()
+    stored = load_tokenizer(tmp_path / "stored", {"tokenizer": tokenizer.settings()})
+    assert stored.chat_template == CHATML
+    again = bench.prepare(bench.dataset(TALKS), stored, context_length=600)
+    assert tokens_in(again.training) == tokens_in(first.training)
+    assert len(list((bench.scratch / "tokens").iterdir())) == 1, "the tokens of a job that goes on are there already"
+
+
+def test_rows_that_are_no_conversations_make_no_chat_model(bench: RowBench) -> None:
+    tokenizer = ByteTokenizer()
+    bench.prepare(bench.dataset(PAIRS), tokenizer)
+    assert tokenizer.chat_template is None
+    assert tokenizer.settings() == {"kind": "bytes"}
 
 
 def forged(content: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from trainer_worker.trainer.engine.chat import ChatML, ChatTemplate, Hiding, JinjaTemplate, Rendered
+from trainer_worker.trainer.engine.chat import CHATML, ChatML, ChatTemplate, Hiding, JinjaTemplate, Rendered
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.row_samples import RowTokens
 from trainer_worker.trainer.engine.rows import Row, RowKind, read_rows, without_duplicates
@@ -44,8 +44,13 @@ class RowSource:
     def identity(self, tokenizer: Tokenizer) -> str:
         """The same where the same tokens come out."""
         said = [FORMAT, self.sha256, self.format, self.kind, self.train_rows, self.deduplicate, self.loss_on_all]
-        said += [self.chat_template or tokenizer.chat_template, tokenizer.identity()]
+        said += [self.template(tokenizer), tokenizer.identity()]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def template(self, tokenizer: Tokenizer) -> str | None:
+        """The chat template of the job, else of the model; None is ChatML, which needs no sandbox."""
+        template = self.chat_template or tokenizer.chat_template
+        return None if template == CHATML else template
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Encoder:
         self._all = source.loss_on_all
         self._begin = np.array(tokenizer.beginning, np.uint32)
         self._end = np.array([tokenizer.end_of_text], np.uint32)
-        template = source.chat_template or tokenizer.chat_template
+        template = source.template(tokenizer)
         self._default_template = template is None
         self._template: ChatTemplate = ChatML()
         if template is not None and source.kind == datasets_pb2.ROW_KIND_MESSAGES:

@@ -119,7 +119,7 @@ def read_config(folder: pathlib.Path) -> tuple[ModelConfig, dict[str, Any]]:
 def load_tokenizer(folder: pathlib.Path, config: dict[str, Any]) -> Tokenizer:
     match config["tokenizer"]:
         case {"kind": "bytes"}:
-            return ByteTokenizer()
+            return ByteTokenizer(config["tokenizer"].get("chat_template"))
         case {"kind": "bpe"}:
             template = config["tokenizer"].get("chat_template")
             return BytePairTokenizer.load(folder / "tokenizer.json", chat_template=template)

@@ -80,9 +80,11 @@ class ByteTokenizer:
     end_of_text = 256
     end_of_text_words = END_OF_TEXT
     beginning_words = ""
-    chat_template: str | None = None
     beginning: tuple[int, ...] = ()
     special_tokens: Mapping[str, SpecialToken] = {END_OF_TEXT: SpecialToken(256)}
+
+    def __init__(self, chat_template: str | None = None) -> None:
+        self.chat_template = chat_template
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
@@ -117,7 +119,7 @@ class ByteTokenizer:
         return "bytes"
 
     def settings(self) -> dict[str, Any]:
-        return {"kind": self.kind}
+        return {"kind": self.kind} | ({"chat_template": self.chat_template} if self.chat_template else {})
 
 
 class BytePairTokenizer(FileTokenizer):

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 import numpy as np
 
 from artifacts import Store
-from trainer_worker.trainer.engine.chat import CHATML_TOKENS
+from trainer_worker.trainer.engine.chat import CHATML, CHATML_TOKENS
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.mixture import Mixture
 from trainer_worker.trainer.engine.row_samples import PackedRows, PaddedRows
@@ -51,6 +51,7 @@ class Prepared:
     training: Samples
     validation: Samples
     opening: str
+    talks: bool = False  # of conversations
 
 
 Signs = Generator[Remark | None, None, Prepared]
@@ -77,7 +78,7 @@ def prepare_data(
     """Fetches, checks and tokenises the datasets of an assignment, or finds in the scratch folder what was made before.
 
     Yields None as a sign of life, and remarks to be told. Returns the training sequences, those to evaluate on, and an
-    opening for samples. A chat template of the job becomes that of the tokenizer, and so of the model that is tuned.
+    opening for samples. The template of conversations becomes that of the tokenizer, and so of the model that is tuned.
     Raises: UnusableData if a dataset is damaged, too short for one batch, or has nothing that the loss counts.
     """
     spec = training_spec(assignment)
@@ -94,7 +95,8 @@ def prepare_data(
     training = blended([one.training for one in prepared], weights)
     validation = blended([one.validation for one in prepared], weights)
     require_one_batch(training, batch_size=spec.optimization.batch_size)
-    tokenizer.chat_template = spec.rows.chat_template or tokenizer.chat_template
+    if any(one.talks for one in prepared):
+        tokenizer.chat_template = spec.rows.chat_template or tokenizer.chat_template or CHATML
     return training, validation, prepared[0].opening
 
 
@@ -149,7 +151,8 @@ def prepare_part(
             f"no row of the training part of {part.name or 'the dataset'} has a token that the loss counts",
             help="Completions must not be empty, and conversations need something that the assistant says.",
         )
-    return Prepared(samples, held_out, validation.opening or training.opening)
+    talks = source.kind == datasets_pb2.ROW_KIND_MESSAGES
+    return Prepared(samples, held_out, validation.opening or training.opening, talks)
 
 
 def require_rows(part: workers_pb2.DatasetArtifact) -> None:
