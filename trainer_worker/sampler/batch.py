@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainer_worker.sampler.errors import BrokenModel
 from trainer_worker.sampler.row import Alternative, Row
-from trainer_worker.sampler.steadiness import ROWS_TOGETHER
+from trainer_worker.sampler.steadiness import rows_for
 from trainer_worker.trainer.engine.generate import (
     PREFILL_TOKENS,
     cache_for,
@@ -31,14 +31,14 @@ from trainer_worker.trainer.engine.model import Decoder
 class Batch:
     """The seated rows of one model. Used by one thread only."""
 
-    def __init__(self, decoder: Decoder, *, seats: int, together: bool) -> None:
-        """`together`: whether rows may be computed in one product; else each step computes row after row."""
+    def __init__(self, decoder: Decoder, *, seats: int, sizes: Sequence[int]) -> None:
+        """`sizes`: how many rows may be computed in one product, rising (see `steady_sizes`)."""
         self.seats = seats
         self.rows: list[Row] = []
         self._decoder = decoder
         self._context_length = decoder.config.context_length
-        self._cache = cache_for(decoder.config, rows=-(-seats // ROWS_TOGETHER) * ROWS_TOGETHER)
-        self._together = together
+        self._cache = cache_for(decoder.config, rows=rows_for(seats))
+        self._sizes = sizes
 
     @property
     def free_seats(self) -> int:
@@ -110,13 +110,21 @@ class Batch:
         ]
 
     def _decode(self, ready: Sequence[int]) -> None:
-        if self._together:
-            filled = -(-len(self.rows) // ROWS_TOGETHER) * ROWS_TOGETHER
-            logits_BV = self._logits(0, filled)
-        else:
-            logits_BV = torch.cat([self._logits(seat, 1) for seat in ready])
+        logits_BV = self._logits_of(ready)
         self._cache.lengths_B[list(ready)] += 1
-        self._draw(logits_BV[list(ready)] if self._together else logits_BV, ready)
+        self._draw(logits_BV, ready)
+
+    def _logits_of(self, ready: Sequence[int]) -> Tensor:
+        """What follows in some seats, computed in as few products over neighbouring seats as can be trusted."""
+        parts_BV = []
+        while ready:
+            needed = len(self.rows) - ready[0]
+            size = next((size for size in self._sizes if size >= needed), self._sizes[-1])
+            first = min(ready[0], self._cache.lengths_B.shape[0] - size)  # computing a seat again changes nothing
+            inside = [seat - first for seat in ready if seat < first + size]
+            parts_BV.append(self._logits(first, size)[inside])
+            ready = ready[len(inside) :]
+        return torch.cat(parts_BV)
 
     def _logits(self, first: int, count: int) -> Tensor:
         """What follows the last token of some seats. Rows that are not ready, and empty seats, are computed as fill:

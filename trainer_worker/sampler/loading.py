@@ -10,8 +10,9 @@ import artifacts
 from trainer_worker.sampler.batch import Batch
 from trainer_worker.sampler.drawing import Drawing
 from trainer_worker.sampler.errors import BrokenModel, Unavailable
+from trainer_worker.sampler.lean_model import lean_bytes, make_lean
 from trainer_worker.sampler.loaded_models import ModelFiles
-from trainer_worker.sampler.steadiness import ROWS_TOGETHER, rows_are_steady
+from trainer_worker.sampler.steadiness import rows_for, steady_sizes
 from trainer_worker.trainer.engine.errors import BadCheckpoint
 from trainer_worker.trainer.engine.generate import cache_bytes_per_row
 from trainer_worker.trainer.engine.stored_model import load_model, read_config
@@ -74,8 +75,8 @@ class ModelLoader:
             stored = load_model(staged.folder)
         except BadCheckpoint as error:
             raise BrokenModel(str(error)) from error
-        decoder = stored.model.eval().requires_grad_(False)
-        batch = Batch(decoder, seats=staged.seats, together=rows_are_steady(decoder, seats=staged.seats))
+        decoder = make_lean(stored.model.eval().requires_grad_(False))
+        batch = Batch(decoder, seats=staged.seats, sizes=steady_sizes(decoder, seats=staged.seats))
         drawing = Drawing(batch, name=staged.name, waiting_rows_max=self._waiting_rows)
         drawing.start()
         return LoadedModel(stored.tokenizer, decoder.config.context_length, drawing)
@@ -88,8 +89,7 @@ class ModelLoader:
             raise BrokenModel(str(error)) from error
         row_bytes = cache_bytes_per_row(shape)
         seats = max(1, min(self._seats, self._cache_bytes // row_bytes))
-        rows = -(-seats // ROWS_TOGETHER) * ROWS_TOGETHER
-        size_bytes = 4 * shape.parameters + rows * row_bytes
+        size_bytes = lean_bytes(shape) + rows_for(seats) * row_bytes
         return StagedModel(folder, scratch, files.artifact_prefix, seats, size_bytes)
 
     def _read(self, files: ModelFiles, scratch: pathlib.Path) -> pathlib.Path:

@@ -2,9 +2,9 @@
 
     B rows   V vocabulary
 
-A matrix product sums in an order that its kernel chooses by the shapes. On the CPUs that were tried, products of four
-rows or more treat every row alike when the shapes of the model are multiples of 16, and those of fewer do not; nothing
-promises this. So it is tried for each model when it is loaded, at every size that a step may have.
+A matrix product sums in an order that its kernel chooses by the shapes. On the CPUs that were tried, products of most
+numbers of rows from three or four on treat every row alike, and those of fewer do not; nothing promises this. So it is
+tried for each model when it is loaded, at every size that a step may have.
 """
 
 from __future__ import annotations
@@ -16,22 +16,39 @@ from trainer_worker.trainer.engine.generate import cache_for
 from trainer_worker.trainer.engine.key_value_cache import KeyValueCache
 from trainer_worker.trainer.engine.model import Decoder
 
-# Steps are computed at multiples of this many rows.
+# Many rows are computed in multiples of this number, and few as they are where that is found steady.
 ROWS_TOGETHER = 4
+FEW_ROWS = 8
+
+
+def rows_for(seats: int) -> int:
+    """How many rows a cache must have for so many seats."""
+    return -(-seats // ROWS_TOGETHER) * ROWS_TOGETHER
 
 
 @torch.inference_mode()
-def rows_are_steady(decoder: Decoder, *, seats: int) -> bool:
-    """Whether no row of a step depends on the number, the place or the length of the others."""
-    rows = -(-seats // ROWS_TOGETHER) * ROWS_TOGETHER
+def steady_sizes(decoder: Decoder, *, seats: int) -> tuple[int, ...]:
+    """At how many rows a step may be computed so that no row depends on the number, place or length of the others.
+
+    Rising. It is 1 alone if no product over several rows can be trusted.
+    """
+    rows = rows_for(seats)
     cache, tokens_B1 = _made_up(decoder, rows=rows)
-    expected_BV = decoder(tokens_B1, cache=cache)[:, 0]
-    for size in range(ROWS_TOGETHER, rows + 1, ROWS_TOGETHER):
-        for first in {0, (rows - size) // 2, max(rows - size - 1, 0), rows - size}:
-            found_BV = decoder(tokens_B1[first : first + size], cache=cache.part(first, size))[:, 0]
-            if not torch.equal(found_BV, expected_BV[first : first + size]):
-                return False
-    return True
+
+    def found(first: int, size: int) -> Tensor:
+        logits: Tensor = decoder(tokens_B1[first : first + size], cache=cache.part(first, size))[:, 0]
+        return logits
+
+    expected_BV = torch.cat([found(first, ROWS_TOGETHER) for first in range(0, rows, ROWS_TOGETHER)])
+
+    def steady(size: int) -> bool:
+        places = {0, (rows - size) // 2, max(rows - size - 1, 0), rows - size}
+        return all(torch.equal(found(first, size), expected_BV[first : first + size]) for first in places)
+
+    if not steady(ROWS_TOGETHER):
+        return (1,)
+    few, many = range(1, min(rows, FEW_ROWS)), range(FEW_ROWS, rows + 1, ROWS_TOGETHER)
+    return tuple(size for size in (*few, *many) if size == ROWS_TOGETHER or steady(size))
 
 
 def _made_up(decoder: Decoder, *, rows: int) -> tuple[KeyValueCache, Tensor]:

@@ -9,14 +9,16 @@ import torch
 
 from tests.training.sampler.models import END_OF_TEXT, opinionated, reciting
 from trainer_worker.sampler.batch import Batch
+from trainer_worker.sampler.lean_model import make_lean
 from trainer_worker.sampler.order import Order
 from trainer_worker.sampler.row import Drawn, Row
-from trainer_worker.sampler.steadiness import rows_are_steady
+from trainer_worker.sampler.steadiness import steady_sizes
 from trainer_worker.trainer.engine.generate import DrawRule, continue_tokens, log_probabilities
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.tokenizers import ByteTokenizer
 
 SEATS = 12
+SIZES = (4, 8, 12)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,8 +70,10 @@ def finish(batch: Batch, *, steps_max: int = 2000) -> None:
     raise AssertionError("rows never ended")
 
 
-def drawn_alone(decoder: Decoder, prompt: bytes, *, together: bool = True, **wishes: object) -> list[list[Drawn]]:
-    batch = Batch(decoder, seats=SEATS, together=together)
+def drawn_alone(
+    decoder: Decoder, prompt: bytes, *, sizes: Sequence[int] = SIZES, **wishes: object
+) -> list[list[Drawn]]:
+    batch = Batch(decoder, seats=SEATS, sizes=sizes)
     rows, ear = rows_of(prompt, **wishes)  # type: ignore[arg-type]
     for row in rows:
         batch.join(row)
@@ -86,13 +90,14 @@ def test_a_row_draws_what_a_loop_of_its_own_draws() -> None:
     assert [one.token for one in drawn if one.token != END_OF_TEXT] == list(expected)
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_the_same_row_comes_out_the_same_to_the_last_bit_beside_any_others(together: bool) -> None:
-    decoder = opinionated()
-    assert not together or rows_are_steady(decoder, seats=SEATS)
+@pytest.mark.parametrize("way", ["as trained", "lean", "alone"])
+def test_the_same_row_comes_out_the_same_to_the_last_bit_beside_any_others(way: str) -> None:
+    decoder = make_lean(opinionated()) if way == "lean" else opinionated()
+    sizes = (1,) if way == "alone" else steady_sizes(decoder, seats=SEATS)
+    assert set(sizes) >= set(SIZES) or way == "alone"
     wishes = {"tokens": 90, "seeds": (9,), "logprobs": 3}
-    [expected] = drawn_alone(decoder, b"the same", together=together, **wishes)
-    batch = Batch(decoder, seats=SEATS, together=together)
+    [expected] = drawn_alone(decoder, b"the same", sizes=sizes, **wishes)
+    batch = Batch(decoder, seats=SEATS, sizes=sizes)
     chance = random.Random(2)
     ears = []
     for step in range(400):
@@ -124,7 +129,7 @@ def test_samples_of_one_request_are_those_of_their_seeds_alone() -> None:
 
 def test_rows_of_different_lengths_give_what_they_give_one_at_a_time() -> None:
     decoder = opinionated()
-    batch = Batch(decoder, seats=SEATS, together=True)
+    batch = Batch(decoder, seats=SEATS, sizes=SIZES)
     prompts = [bytes(range(1, length + 1)) for length in (1, 2, 5, 17, 33, 60, 64)]
     ears = []
     for prompt in prompts:
@@ -137,8 +142,8 @@ def test_rows_of_different_lengths_give_what_they_give_one_at_a_time() -> None:
 
 def test_a_model_of_odd_shape_is_found_unsteady_and_still_draws_the_same() -> None:
     decoder = opinionated(width=30, heads=3, feed_forward_width=50)
-    together = rows_are_steady(decoder, seats=SEATS)
-    batch = Batch(decoder, seats=SEATS, together=together)
+    sizes = steady_sizes(decoder, seats=SEATS)
+    batch = Batch(decoder, seats=SEATS, sizes=sizes)
     ears = []
     for length in (3, 30, 9, 50, 20):
         [row], ear = rows_of(bytes(range(length)), logprobs=1)
@@ -146,7 +151,7 @@ def test_a_model_of_odd_shape_is_found_unsteady_and_still_draws_the_same() -> No
         batch.join(row)
     finish(batch)
     for length, ear in ears:
-        assert [ear.heard[0]] == drawn_alone(decoder, bytes(range(length)), together=together, logprobs=1)
+        assert [ear.heard[0]] == drawn_alone(decoder, bytes(range(length)), sizes=sizes, logprobs=1)
 
 
 def test_log_probabilities_are_those_of_the_full_softmax_before_temperature() -> None:
@@ -169,7 +174,7 @@ def test_all_alternatives_together_have_probability_one() -> None:
 
 
 def test_a_row_that_nobody_waits_for_leaves_before_the_next_step() -> None:
-    batch = Batch(opinionated(), seats=SEATS, together=True)
+    batch = Batch(opinionated(), seats=SEATS, sizes=SIZES)
     [row], ear = rows_of(b"a", tokens=4000)
     [other], other_ear = rows_of(b"b", tokens=10)
     batch.join(row)
@@ -184,7 +189,7 @@ def test_a_row_that_nobody_waits_for_leaves_before_the_next_step() -> None:
 
 def test_a_row_whose_reader_is_behind_pauses_and_then_goes_on_as_if_nothing_had_been() -> None:
     decoder = opinionated()
-    batch = Batch(decoder, seats=SEATS, together=True)
+    batch = Batch(decoder, seats=SEATS, sizes=SIZES)
     [row], ear = rows_of(b"slow")
     [other], other_ear = rows_of(b"fast")
     batch.join(row)
@@ -202,7 +207,7 @@ def test_a_row_whose_reader_is_behind_pauses_and_then_goes_on_as_if_nothing_had_
 
 
 def test_if_every_reader_is_behind_there_is_nothing_to_do() -> None:
-    batch = Batch(opinionated(), seats=SEATS, together=True)
+    batch = Batch(opinionated(), seats=SEATS, sizes=SIZES)
     [row], ear = rows_of(b"x")
     batch.join(row)
     batch.step()
@@ -214,7 +219,7 @@ def test_if_every_reader_is_behind_there_is_nothing_to_do() -> None:
 def test_numbers_that_are_not_finite_end_their_row_and_no_other(rule: DrawRule) -> None:
     decoder = reciting(b"abc")
     decoder.embedding.weight[ord("!")] = float("nan")
-    batch = Batch(decoder, seats=SEATS, together=True)
+    batch = Batch(decoder, seats=SEATS, sizes=SIZES)
     [bad], bad_ear = rows_of(b"ab!", rule=rule)
     [good], good_ear = rows_of(b"ab")
     batch.join(bad)

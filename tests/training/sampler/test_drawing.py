@@ -28,7 +28,7 @@ def ended(ear: Ear) -> bool:
 
 
 def test_the_thread_rests_while_its_only_reader_is_slow_although_others_wait_for_the_seat() -> None:
-    batch = CountingBatch(opinionated(), seats=1, together=False)
+    batch = CountingBatch(opinionated(), seats=1, sizes=(1,))
     drawing = Drawing(batch, name="test", waiting_rows_max=8)
     slow, slow_ear = rows_of(b"slow", tokens=30)
     other, other_ear = rows_of(b"other", tokens=3)

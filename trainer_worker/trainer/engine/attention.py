@@ -71,6 +71,8 @@ def attend(
         return attend_fused(query_BNTH, key_BMSH, value_BMSH, bias, scale=scale, dropout=dropout).transpose(1, 2)
     if bias is None:
         bias = causal_bias(length, device=query_BTNH.device)
+    if length == 1 and soft_cap is None and not dropout:
+        return attend_once(query_BTNH, key_BMSH, value_BMSH, bias, scale=scale)
     groups = query_BTNH.shape[2] // key_BSMH.shape[2]
     if groups > 1:
         key_BMSH = key_BMSH.repeat_interleave(groups, dim=1)
@@ -96,6 +98,19 @@ def plain_is_faster(query_BTNH: Tensor, *, keys: int) -> bool:
     """The same for a query at hand."""
     _, length, _, head_width = query_BTNH.shape
     return plain_wins(query_BTNH.device.type, queries=length, keys=keys, head_width=head_width)
+
+
+def attend_once(
+    query_B1NH: Tensor, key_BMSH: Tensor, value_BMSH: Tensor, bias: Tensor, *, scale: float | None
+) -> Tensor:
+    """The same for a single query a row, in as few operations as can be: heads that share keys are one product."""
+    rows, heads, keys, width = key_BMSH.shape
+    query_XGH = query_B1NH.reshape(rows * heads, -1, width)  # X = B × M, G queries share a key
+    key_XSH, value_XSH = key_BMSH.flatten(0, 1), value_BMSH.flatten(0, 1)
+    bias_X1S = bias.to(query_XGH.dtype).expand(rows, heads, 1, keys).flatten(0, 1)
+    scale = width**-0.5 if scale is None else scale
+    scores_XGS = torch.baddbmm(bias_X1S, query_XGH, key_XSH.transpose(1, 2), alpha=scale)
+    return torch.bmm(torch.softmax(scores_XGS, dim=-1), value_XSH).view_as(query_B1NH)
 
 
 def attend_plainly(

@@ -40,11 +40,22 @@ class KeyValueCache:
         """The `count` positions that follow in each row. Shape (B, count), int64."""
         return self.lengths_B[:, None] + torch.arange(count, device=self.lengths_B.device)
 
-    def write(self, layer: int, positions_BT: Tensor, *, keys_BTMH: Tensor, values_BTMH: Tensor) -> None:
-        """Stores the keys and values of one layer at their positions. Raises: IndexError beyond the capacity."""
-        rows_B1 = torch.arange(positions_BT.shape[0], device=positions_BT.device)[:, None]
-        self.keys_BMCH[layer][rows_B1, :, positions_BT] = keys_BTMH.to(self.keys_BMCH[layer].dtype)
-        self.values_BMCH[layer][rows_B1, :, positions_BT] = values_BTMH.to(self.values_BMCH[layer].dtype)
+    def slots(self, positions_BT: Tensor) -> Tensor:
+        """Where the keys of these positions lie in each layer, with rows, heads and slots counted through.
+
+        Shape (B × T × M,). Raises: IndexError beyond the capacity.
+        """
+        if int(positions_BT.max()) >= self.capacity:
+            raise IndexError(f"position {int(positions_BT.max())} is beyond the capacity {self.capacity}")
+        rows, heads = self.keys_BMCH[0].shape[:2]
+        lines_B1M = torch.arange(rows * heads, device=positions_BT.device).view(rows, 1, heads)
+        return (lines_B1M * self.capacity + positions_BT[:, :, None]).flatten()
+
+    def write(self, layer: int, slots_X: Tensor, *, keys_BTMH: Tensor, values_BTMH: Tensor) -> None:
+        """Stores the keys and values of one layer in their slots."""
+        for kept_BMCH, new_BTMH in ((self.keys_BMCH[layer], keys_BTMH), (self.values_BMCH[layer], values_BTMH)):
+            width = new_BTMH.shape[-1]
+            kept_BMCH.view(-1, width).index_copy_(0, slots_X, new_BTMH.reshape(-1, width).to(kept_BMCH.dtype))
 
     def slots_read(self, slots_filled: int) -> int:
         """How many slots to read where the longest row fills so many: a multiple of SLOTS_TOGETHER, or all.

@@ -45,6 +45,7 @@ class Sight:
     sine: Tensor
     bias: Tensor | None
     positions: Tensor | None
+    slots: Tensor | None  # where the cache keeps what is new
     keys: int
     cache: KeyValueCache | None
     dropout: Dropout
@@ -163,6 +164,7 @@ class Decoder(nn.Module):
             sine=self.rotary_sine[rows].unsqueeze(-2),
             bias=None,
             positions=positions_BT,
+            slots=None if cache is None or positions_BT is None else cache.slots(positions_BT),
             keys=length if cache is None else cache.slots_read(last + 1),
             cache=cache,
             dropout=dropout,
@@ -194,7 +196,10 @@ class Decoder(nn.Module):
 
     def unembed(self, hidden_BTD: Tensor) -> Tensor:
         """Shapes: (…, D) to (…, V)."""
-        logits_BTV: Tensor = functional.linear(hidden_BTD, self.output_weight)
+        if hasattr(self, "head"):
+            logits_BTV: Tensor = self.head(hidden_BTD)
+        else:
+            logits_BTV = functional.linear(hidden_BTD, self.embedding.weight)
         cap = self.config.logit_soft_cap
         return logits_BTV if cap is None else torch.tanh(logits_BTV / cap) * cap
 
@@ -261,8 +266,8 @@ class Attention(nn.Module):
         if self.query_key_norm:
             turning_BTXH = self.normed(turning_BTXH)
         query_BTNH, key_BTMH = rotate(turning_BTXH, sight.cosine, sight.sine).split((self.heads, kept), dim=2)
-        if sight.cache is not None and sight.positions is not None:
-            sight.cache.write(layer, sight.positions, keys_BTMH=key_BTMH, values_BTMH=value_BTMH)
+        if sight.cache is not None and sight.slots is not None:
+            sight.cache.write(layer, sight.slots, keys_BTMH=key_BTMH, values_BTMH=value_BTMH)
             key_BTMH, value_BTMH = sight.cache.read(layer, sight.keys, dtype=query_BTNH.dtype)
         mixed_BTNH = attend(
             query_BTNH,
