@@ -3,6 +3,7 @@
 import itertools
 import json
 import pathlib
+import shutil
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ import torch
 from artifacts import CorruptFileSet
 from tests.training.runs import Bench, Story, bench_with, resume_from, tiny_spec
 from tests.training.test_pretrain import poisoned
+from trainer_worker.trainer import preparation
 from trainer_worker.trainer.engine.errors import BadCheckpoint
 from trainer_worker.trainer.recipes import next_token as recipe
-from tutelage.v1 import training_pb2
+from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage_internal.v1 import facts_pb2
 
 STEPS = 12
+COMPILED = training_pb2.ComputeSpec(compilation=training_pb2.COMPILATION_ON)
 KINDS: dict[str, dict[str, Any]] = {
     "fp32": {},
     "bf16": {"precision": training_pb2.PRECISION_BF16},
@@ -104,6 +107,20 @@ def test_the_precision_of_the_checkpoint_is_kept(bench: Bench) -> None:
     again = bench.run(spec, resume=resume_from(whole.checkpoints[8]), epoch=2, recorded_step=8)
     assert again.notes("environment")[0].details["precision"] == "fp32"
     assert again.curve == later(whole, 8)
+
+
+def test_going_on_without_the_compiler_of_before_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tiny_spec(steps=6, checkpoint_interval=3, compute=COMPILED)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+        elsewhere.setattr(preparation, "compiled", lambda model, on: model.hidden)
+        story = bench.run(spec)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    again = bench.run(spec, epoch=2, resume=resume_from(story.checkpoints[3]), recorded_step=3)
+    [note] = again.notes("not_compiled")
+    assert note.level == jobs_pb2.NOTE_LEVEL_WARNING
+    assert again.complete.step == 6
+    assert not story.notes("not_compiled")
 
 
 def test_going_on_with_another_number_of_threads_is_said(bench: Bench) -> None:

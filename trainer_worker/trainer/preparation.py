@@ -13,7 +13,7 @@ from artifacts import FileSet, Store
 from trainer_worker.trainer.engine import precision
 from trainer_worker.trainer.engine.attention import plain_is_faster
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, TrainingState
-from trainer_worker.trainer.engine.compilation import compiled, to_compile
+from trainer_worker.trainer.engine.compilation import compiled, lacks, to_compile
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.optimizers import make_optimizers
@@ -82,7 +82,7 @@ def make_run(
     run = Run(
         spec=spec,
         model=model,
-        hidden=compiled(model, on=state.compiled),
+        hidden=compiled(model, on=state.compiled and not lacks(device)),
         optimizer=make_optimizers(model.named_parameters(), spec.optimization),
         scaler=precision.LossScaler(state.precision),
         tokenizer=subject.tokenizer,
@@ -108,6 +108,9 @@ def make_run(
 
 def go_on(run: Run, assignment: workers_pb2.Assignment, checkpoint: Checkpoint) -> Generator[Told, None, None]:
     yield resumed(run)
+    if run.state.compiled and (missing := lacks(run.device)):
+        message = f"Steps were compiled before, and this worker has no {missing}: results may differ in the last bits."
+        yield warning("not_compiled", message, {"missing": missing})
     named = assignment.resume
     put_the_rest_back(run, checkpoint)
     run.kept.newest = FileSet(named.artifact_prefix, named.manifest_sha256, 0)
