@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tests.training.runs import TEXT, Bench, Story, bench_with, resume_from, tiny_spec
 from trainer_worker.trainer import observing
-from trainer_worker.trainer.engine.evaluate import Evaluation
+from trainer_worker.trainer.engine.evaluate import Evaluation, evaluate
 from trainer_worker.trainer.failures import TrainingFailed
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage.v1.training_pb2 import EarlyStoppingSpec, RegularizationSpec
@@ -108,14 +108,14 @@ def test_the_best_weights_can_be_published_without_stopping_early(tmp_path: path
 
 def spoiled(*, first: int) -> Callable[..., Iterator[Evaluation | None]]:
     """Evaluations, of which the first so many come to no number."""
-    true_evaluate, evaluations = observing.evaluate, itertools.count(1)
+    evaluations = itertools.count(1)
 
-    def evaluate(*arguments: Any, **options: Any) -> Iterator[Evaluation | None]:
+    def spoiling(*arguments: Any, **options: Any) -> Iterator[Evaluation | None]:
         bad = next(evaluations) <= first
-        for found in true_evaluate(*arguments, **options):
+        for found in evaluate(*arguments, **options):
             yield Evaluation(math.nan, math.nan) if found and bad else found
 
-    return evaluate
+    return spoiling
 
 
 def test_a_model_whose_last_evaluation_is_no_number_is_not_published(
