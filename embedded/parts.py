@@ -78,6 +78,8 @@ def environment_of(
         "TUTELAGE_DATABASE_URL": f"sqlite:///{folder.database}",
         "TUTELAGE_BROKER_URL": valkey.url(run_dir),
         "TUTELAGE_ARTIFACTS_URL": folder.artifacts.as_uri(),
+        # Whoever tries things out waits for each first step: a trainer that has loaded torch is worth its memory.
+        "TUTELAGE_SPARE_TRAINERS": "1",
         # torch makes this folder as soon as it is imported, otherwise among the temporary files of the machine.
         "TORCHINDUCTOR_CACHE_DIR": str(folder.scratch / "inductor"),
     }

@@ -3,11 +3,15 @@
 import os
 import pathlib
 import shutil
+import tempfile
 import threading
 
 from trainer_worker.supervisor import environment, pipe, trainer_process
 from trainer_worker.supervisor.main_thread import MainThread
+from trainer_worker.supervisor.orders import Force
+from trainer_worker.supervisor.outfit import Outfit, outfit
 from trainer_worker.supervisor.settings import Settings
+from trainer_worker.supervisor.spare import Spare
 from trainer_worker.supervisor.trainer_process import TrainerProcess
 from trainer_worker.supervisor.trainer_record import MARK_VARIABLE, TrainerRecord
 from tutelage_internal.v1 import pipe_pb2, workers_pb2
@@ -18,23 +22,18 @@ class Launcher:
 
     def __init__(self, settings: Settings, *, main_thread: MainThread, record: TrainerRecord) -> None:
         self._settings, self._main_thread, self._record = settings, main_thread, record
-        self._running: dict[int, TrainerProcess] = {}
+        self._running: dict[int, tuple[TrainerProcess, pathlib.Path]] = {}  # with its folder for temporary files
         self._lock = threading.Lock()
+        self.spare = Spare(outfit=self._outfit, start=self._start, bury=self.bury)
 
     def launch(self, assignment: workers_pb2.Assignment) -> TrainerProcess:
-        """Starts a trainer and hands it the job. Raises OSError, and PipeError for a job that fits into no message."""
+        """Starts a trainer, or takes the spare one, and hands it the job.
+
+        Raises OSError, and PipeError for a job that fits into no message.
+        """
         launch = self._launch(assignment)
         pipe.frame(launch)  # what cannot be said is found out before there is a process
-        temporary_dir = self.attempt_dir(assignment.attempt) / "tmp"
-        temporary_dir.mkdir(parents=True, exist_ok=True)
-        variables = environment.trainer_environment(
-            os.environ,
-            threads=self._settings.threads_per_slot,
-            artifacts_url=self._settings.artifacts_url,
-            scratch_dir=self._settings.scratch_dir,
-            temporary_dir=temporary_dir,
-        ) | {MARK_VARIABLE: self._record.mark}
-        trainer = self._main_thread.do(lambda: self._spawn(variables))
+        trainer = self.spare.take() or self._start()
         trainer.say(launch)
         return trainer
 
@@ -42,16 +41,17 @@ class Launcher:
         """Ends what the trainer has left behind, reaps it and returns its exit code."""
         trainer.end_session()
         with self._lock:
-            del self._running[trainer.pid]
+            _, temporary_dir = self._running.pop(trainer.pid)
         code = trainer.bury()
         self._record.remove(trainer.pid)
+        shutil.rmtree(temporary_dir, ignore_errors=True)
         return code
 
     def tick(self) -> None:
-        """Tells every trainer that its supervisor lives."""
+        """Tells every trainer that has a job that its supervisor lives."""
         with self._lock:
             running = list(self._running.values())
-        for trainer in running:
+        for trainer, _ in running:
             trainer.tick()
 
     def attempt_dir(self, attempt: workers_pb2.Attempt) -> pathlib.Path:
@@ -70,9 +70,43 @@ class Launcher:
         )
         return pipe_pb2.ToTrainer(launch=launch)
 
-    def _spawn(self, variables: dict[str, str]) -> TrainerProcess:
+    def _start(self) -> TrainerProcess:
+        folder = self._settings.scratch_dir / "temporary"
+        folder.mkdir(exist_ok=True)
+        temporary_dir = pathlib.Path(tempfile.mkdtemp(dir=folder))
+        variables = self._environment(temporary_dir)
+        try:
+            return self._main_thread.do(lambda: self._spawn(variables, temporary_dir))
+        except Exception:
+            shutil.rmtree(temporary_dir, ignore_errors=True)
+            raise
+
+    def _spawn(self, variables: dict[str, str], temporary_dir: pathlib.Path) -> TrainerProcess:
         trainer = trainer_process.spawn(self._settings.trainer_command, environment=variables)
-        self._record.add(trainer.pid)
         with self._lock:
-            self._running[trainer.pid] = trainer
+            self._running[trainer.pid] = trainer, temporary_dir
+        try:
+            self._record.add(trainer.pid)
+        except OSError:  # a disk without room: a trainer that no successor would find must not be
+            trainer.apply(Force.KILL)
+            trainer.end_session()
+            with self._lock:
+                del self._running[trainer.pid]
+            trainer.bury()
+            os.close(trainer.facts_fd)
+            raise
         return trainer
+
+    def _outfit(self) -> Outfit:
+        # The folder for temporary files is each trainer's own, and no difference.
+        variables = self._environment(self._settings.scratch_dir / "temporary")
+        return outfit(self._settings.trainer_command, variables)
+
+    def _environment(self, temporary_dir: pathlib.Path) -> dict[str, str]:
+        return environment.trainer_environment(
+            os.environ,
+            threads=self._settings.threads_per_slot,
+            artifacts_url=self._settings.artifacts_url,
+            scratch_dir=self._settings.scratch_dir,
+            temporary_dir=temporary_dir,
+        ) | {MARK_VARIABLE: self._record.mark}

@@ -36,6 +36,7 @@ def owned(scratch_dir: pathlib.Path) -> Iterator[None]:
 
 def clear_attempts(scratch_dir: pathlib.Path) -> None:
     """Removes what attempts have left: facts of a dead supervisor will be computed again, and never reported twice."""
-    shutil.rmtree(scratch_dir / "attempts", ignore_errors=True)
-    for name in ("attempts", "cache", "inductor"):
+    for name in ("attempts", "temporary"):
+        shutil.rmtree(scratch_dir / name, ignore_errors=True)
+    for name in ("attempts", "temporary", "cache", "inductor"):
         (scratch_dir / name).mkdir(exist_ok=True, mode=0o700)

@@ -31,6 +31,7 @@ class Settings:
     broker_url: str = ""
     slots: int = 1
     threads: int = 1
+    spare_trainers: int = 0
     poll_s: float = 10.0
     heartbeat_s: float = 5.0
     tick_s: float = 5.0
@@ -64,6 +65,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         broker_url=_broker_url(environ.get("TUTELAGE_BROKER_URL", "").strip()),
         slots=_count(environ, "TUTELAGE_WORKER_SLOTS", own.slots, most=SLOTS_MAX),
         threads=_count(environ, "TUTELAGE_WORKER_THREADS", os.cpu_count() or 1, most=4096),
+        spare_trainers=_count(environ, "TUTELAGE_SPARE_TRAINERS", own.spare_trainers, least=0, most=1),
         poll_s=_seconds(environ, "TUTELAGE_POLL_SECONDS", own.poll_s),
         heartbeat_s=_seconds(environ, "TUTELAGE_HEARTBEAT_SECONDS", own.heartbeat_s),
         tick_s=_seconds(environ, "TUTELAGE_TICK_SECONDS", own.tick_s),
@@ -128,12 +130,12 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     return float(text)
 
 
-def _count(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
+def _count(environ: Mapping[str, str], name: str, default: int, *, least: int = 1, most: int) -> int:
     text = environ.get(name, "").strip()
     if not text:
         return default
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise SettingsError(f"{name} is {text!r}; it must be a whole number from 1 to {most}")
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number from {least} to {most}")
     return int(text)
 
 

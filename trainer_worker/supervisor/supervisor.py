@@ -66,7 +66,8 @@ class Supervisor:
         _thread("ticks", self._tick)
         claiming = _thread("claiming", self._claiming().run)
         listener = _thread("bell-listener", self._listener.run)
-        self._after_drain = (claiming, listener)
+        spare = _thread("spare", self._launcher.spare.run) if self._settings.spare_trainers else None
+        self._after_drain = (claiming, *filter(None, (listener, spare)))
         self._main_thread.serve()
         self._stopped.set()
         _log.info("supervisor leaves", extra={"worker": self._worker_id, "attempts_left": len(self._slots.held())})
@@ -86,16 +87,18 @@ class Supervisor:
         self._wake.set()
         self._heartbeats.hurry()
         self._listener.stop()
+        self._launcher.spare.stop()
         for attempt in self._slots.held():
             attempt.orders.give(Order.DRAIN)
-        claiming, listener = self._after_drain
+        claiming, *keepers = self._after_drain
         # A claim on its way is waited for: its answer may be a job that must be handed back.
         claiming.join(self._settings.stop_grace_s - self._settings.last_checkpoint_s)
         self._given_up.set()
         pause = threading.Event()
         while self._slots.held() and now_s() < deadline_s:
             pause.wait(0.05)
-        listener.join(max(0.0, deadline_s - now_s()))
+        for keeper in keepers:
+            keeper.join(max(0.0, deadline_s - now_s()))
         self._main_thread.leave()
 
     def _begin(self, assignment: workers_pb2.Assignment) -> None:

@@ -1,4 +1,4 @@
-"""How long a trainer takes from its birth to its first step, part by part."""
+"""How long a trainer takes to its first step, part by part, from its birth or from its job if it was born before."""
 
 import os
 import pathlib
@@ -17,12 +17,18 @@ class Start:
     def __init__(self) -> None:
         self.parts = {"python_seconds": age_s()}
         self.since = time.monotonic()
+        self.beginning = "the trainer was started"
         self.told = False
 
     def mark(self, part: str) -> None:
         """Ends a part of the start."""
         now = time.monotonic()
         self.parts[f"{part}_seconds"], self.since = now - self.since, now
+
+    def begin_again(self) -> None:
+        """Forgets what was done, and waited, before there was a job: nobody has waited for that."""
+        self.parts, self.since = {}, time.monotonic()
+        self.beginning = "a trainer that was started in advance got its job"
 
     def watch(self, told: Told) -> Iterator[Told]:
         """Finds the ends of the last parts in what the recipe tells."""
@@ -38,7 +44,7 @@ class Start:
     def note(self) -> Told:
         total_s = sum(self.parts.values())
         details = {part: f"{seconds:.3f}" for part, seconds in self.parts.items()}
-        message = f"The first step was done {total_s:.1f} s after the trainer was started."
+        message = f"The first step was done {total_s:.1f} s after {self.beginning}."
         return info("started", message, details | {"total_seconds": f"{total_s:.3f}"})
 
 

@@ -112,3 +112,8 @@ def test_the_data_folder_comes_from_the_argument_then_the_environment(tmp_path: 
     assert settings.read([], environment).data_dir == tmp_path / "a"
     assert settings.read(["--data-dir", str(tmp_path / "b")], environment).data_dir == tmp_path / "b"
     assert settings.read([], {}).data_dir == pathlib.Path.home() / ".local" / "share" / "tutelage"
+
+
+def test_the_worker_keeps_a_spare_trainer_unless_it_is_told_not_to(tmp_path: pathlib.Path) -> None:
+    assert house(tmp_path).environment["TUTELAGE_SPARE_TRAINERS"] == "1"
+    assert house(tmp_path, TUTELAGE_SPARE_TRAINERS="0").environment["TUTELAGE_SPARE_TRAINERS"] == "0"

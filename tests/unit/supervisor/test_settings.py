@@ -105,3 +105,11 @@ def test_a_scratch_folder_that_cannot_be_is_refused(
         monkeypatch.setenv(name, value)
     assert main() == 2
     assert "TUTELAGE_SCRATCH_DIR cannot be used: /proc/never" in capsys.readouterr().err
+
+
+def test_a_spare_trainer_is_kept_where_it_is_asked_for(environ: dict[str, str]) -> None:
+    assert from_environment(environ).spare_trainers == 0
+    assert from_environment(environ | {"TUTELAGE_SPARE_TRAINERS": "1"}).spare_trainers == 1
+    assert from_environment(environ | {"TUTELAGE_SPARE_TRAINERS": "0"}).spare_trainers == 0
+    with pytest.raises(SettingsError, match="TUTELAGE_SPARE_TRAINERS is '2'; it must be a whole number from 0 to 1"):
+        from_environment(environ | {"TUTELAGE_SPARE_TRAINERS": "2"})
