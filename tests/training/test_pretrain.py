@@ -109,6 +109,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: pat
     one, same, other = (bench_with(tmp_path / str(i)).run(tiny_spec(seed=seed)) for i, seed in enumerate((1, 1, 2)))
     assert one.curve == same.curve
     assert one.samples == same.samples
+    assert one.checkpoints[8].manifest_sha256 == same.checkpoints[8].manifest_sha256, "also what receipts show"
     assert one.curve != other.curve
 
 
