@@ -1,5 +1,6 @@
 """Rows come out of a file as they went in, and a damaged one is named."""
 
+import datetime
 import json
 import pathlib
 from typing import Any
@@ -119,6 +120,14 @@ def test_a_first_row_that_is_of_no_kind_is_refused(tmp_path: pathlib.Path) -> No
     path = written(tmp_path, [{"texts": "a"}], format=JSONL)
     with pytest.raises(UnusableData, match="row 1: has neither `text`"):
         read(path, kind=0)
+
+
+def test_what_json_cannot_hold_is_named_with_row_and_field(tmp_path: pathlib.Path) -> None:
+    """No row can be compared with others, and no template can write it."""
+    rows = [{"messages": TALK}, {"messages": [TALK[0] | {"at": datetime.datetime(2024, 7, 26)}, TALK[1]]}]
+    path = written(tmp_path, rows, format=PARQUET)
+    with pytest.raises(UnusableData, match=r"row 2, messages\[0\]\.at: is nothing that JSON can hold: .*datetime"):
+        list(read_rows(path, format=PARQUET, kind=CHAT))
 
 
 def test_a_wrong_type_in_parquet_is_named_with_row_and_field(tmp_path: pathlib.Path) -> None:

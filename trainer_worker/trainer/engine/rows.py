@@ -131,7 +131,17 @@ def checked_messages(number: int, messages: Any) -> Iterator[Message]:
         if not ROLE.fullmatch(role):
             raise wrong(number, f"{field}.role", "must be one word of letters, such as `user` or `assistant`")
         checked_text(number, f"{field}.content", message.get("content"))
+        for key in message.keys() - {"role", "content"}:
+            require_json(number, f"{field}.{key}", message[key])
         yield {key: value for key, value in message.items() if value is not None}
+
+
+def require_json(number: int, field: str, value: Any) -> None:
+    """Parquet also holds dates, times and bytes, which no template can write."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise wrong(number, field, f"is nothing that JSON can hold: {error}") from error
 
 
 def checked_text(number: int, field: str, value: Any) -> str:
