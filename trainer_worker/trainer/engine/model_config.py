@@ -1,7 +1,6 @@
 """The shape of a decoder: what has to be known to rebuild it around stored weights."""
 
 import dataclasses
-import json
 import types
 import typing
 from typing import Any
@@ -126,14 +125,6 @@ class ModelConfig:
         values = dataclasses.asdict(self)
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if value != defaults[name]}
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_values(), indent=2, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "ModelConfig":
-        """Raises: ValueError if a key is missing, unknown, or of another type than its field."""
-        return cls.from_values(json.loads(text))
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> "ModelConfig":
