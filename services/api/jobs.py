@@ -1,5 +1,6 @@
 """The servicer of tutelage.v1.Jobs."""
 
+import collections
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,7 @@ from services.ports import House
 from tutelage.v1 import jobs_pb2 as pb
 
 READERS_MAX = 64  # each holds a piece of 1 MiB
+READERS_OF_PROJECT_MAX = 16  # so that one project, whose readers may be slow, leaves places to the others
 
 
 class Jobs:
@@ -47,7 +49,7 @@ class Jobs:
         self._house = house
         self._pool = pool
         self._tailer = tailer
-        self._readers = 0
+        self._readers = collections.Counter[str]()  # by project
 
     def train(self, caller: Caller, request: pb.TrainRequest) -> pb.Job:
         if not request.HasField("spec"):
@@ -122,7 +124,7 @@ class Jobs:
 
     async def read_job_file(self, stream: Stream, request: pb.ReadJobFileRequest, context: Any) -> None:
         """Write the file in pieces; each is read when the one before it was taken, so that a slow reader holds one."""
-        with self._reading():
+        with self._reading(stream.caller.project_id):
             file = await self._pool.run(
                 read_job_file,
                 self._house,
@@ -140,14 +142,19 @@ class Jobs:
                     self._pool.submit(file.close)
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        if self._readers >= READERS_MAX:
-            raise Unavailable(f"{READERS_MAX} files are being sent; try again in a moment", retry_after_s=2.0)
-        self._readers += 1
+    def _reading(self, project_id: str) -> Iterator[None]:
+        if self._readers.total() >= READERS_MAX or self._readers[project_id] >= READERS_OF_PROJECT_MAX:
+            most = f"{READERS_OF_PROJECT_MAX} for one project and {READERS_MAX} for all"
+            raise Unavailable(
+                f"too many files are being sent, at most {most}; try again in a moment", retry_after_s=2.0
+            )
+        self._readers[project_id] += 1
         try:
             yield
         finally:
-            self._readers -= 1
+            self._readers[project_id] -= 1
+            if not self._readers[project_id]:
+                del self._readers[project_id]
 
     async def watch_job(self, stream: Stream, request: pb.WatchJobRequest, context: Any) -> None:
         """Write every event after the cursor, and a sign of life when there is none for a while."""

@@ -65,6 +65,7 @@ BPE_VOCABULARY_SIZE_MIN = 258  # bytes, end-of-text and one merge
 BPE_VOCABULARY_SIZE_MAX = 131072  # 2^17, as the largest in use
 BPE_VOCABULARY_SIZE_DEFAULT = 4096
 TOKENIZER_FILE_BYTES_MAX = 64 * MIB  # Gemma's, with 262,144 tokens, has 33 MB; it is read whole
+TOKENIZER_FILE_VALUES_MAX = 4_000_000  # Gemma's has 2 million; each takes up to 80 bytes of memory while it is read
 
 # Data
 MIXTURE_PARTS_MAX = 15  # with the first dataset 16, each an open file of the trainer

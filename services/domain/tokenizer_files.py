@@ -4,12 +4,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from services.domain.limits import TOKENIZER_FILE_VALUES_MAX
+
+
+def holds_too_much(content: bytes) -> bool:
+    """Whether a file would fill the memory when it is read: commas and brackets bound how many values it has."""
+    return sum(content.count(mark) for mark in (b",", b"[", b"{")) > TOKENIZER_FILE_VALUES_MAX
+
 
 def vocabulary_size_of(content: bytes) -> int | None:
     """Return the number of rows that an embedding needs for it, which is its highest id and one; None if it is none.
 
     `model.vocab` is an object from tokens to ids, or for unigram models a list; `added_tokens` have ids of their own.
     """
+    if holds_too_much(content):
+        return None
     try:
         highest = max(_ids(json.loads(content)), default=None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

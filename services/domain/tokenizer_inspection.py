@@ -6,9 +6,9 @@ from typing import Any
 
 from services.domain.datasets import DatasetSplit
 from services.domain.errors import InvalidData
-from services.domain.limits import TOKENIZER_FILE_BYTES_MAX
+from services.domain.limits import TOKENIZER_FILE_BYTES_MAX, TOKENIZER_FILE_VALUES_MAX
 from services.domain.text_inspection import Inspected, check_beginning
-from services.domain.tokenizer_files import vocabulary_size_of
+from services.domain.tokenizer_files import holds_too_much, vocabulary_size_of
 
 MODELS = ("BPE", "Unigram", "WordPiece", "WordLevel")
 
@@ -31,6 +31,10 @@ class TokenizerInspection:
     def finish(self) -> Inspected:
         """Return what was found. Raises: InvalidData."""
         content = bytes(self._content)
+        if holds_too_much(content):
+            raise InvalidData.at(
+                f"the file holds more than {TOKENIZER_FILE_VALUES_MAX:,} values, more than tokenizers do"
+            )
         _check(_parsed(content))
         if not vocabulary_size_of(content):
             raise InvalidData.at("`model.vocab` must hold tokens with their ids")

@@ -201,10 +201,11 @@ def read(jobs: Any, name: str, content: bytes) -> None:
     assert info_of(caught.value).metadata["size_bytes"] == str(len(content))
 
 
+@pytest.mark.parametrize("limit", ["READERS_MAX", "READERS_OF_PROJECT_MAX"])
 def test_a_reader_that_leaves_frees_its_place(
-    jobs: Any, worker: Worker, rows: str, monkeypatch: pytest.MonkeyPatch
+    jobs: Any, worker: Worker, rows: str, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(api_jobs, "READERS_MAX", 1)
+    monkeypatch.setattr(api_jobs, limit, 1)
     job = train(jobs, rows)
     worker.complete(worker.claim(job.uid), b"x" * 30 * FILE_CHUNK_BYTES)
     request = jobs_pb2.ReadJobFileRequest(name=job.name, filename="model.safetensors")

@@ -11,10 +11,12 @@ from services.datasets.finish_upload import finish_upload
 from services.datasets.get_dataset import get_dataset
 from services.datasets.get_upload import get_upload
 from services.datasets.start_upload import UploadDraft, start_upload
+from services.domain import tokenizer_files
 from services.domain.datasets import Dataset, DatasetFormat, RowKind
 from services.domain.errors import InvalidData, InvalidField, NotFound
 from services.domain.limits import TOKENIZER_FILE_BYTES_MAX
 from services.domain.requests import NO_REQUEST_KEY
+from services.domain.tokenizer_files import vocabulary_size_of
 from services.jobs.train import train
 from tests.support.houses import Bench, small_draft
 from tests.support.uploads import dataset_of, member, model_archive, parquet, uploaded
@@ -205,6 +207,17 @@ def test_a_tokenizer_becomes_a_dataset(bench: Bench, model: object) -> None:
 )
 def test_what_is_no_tokenizer_is_refused(bench: Bench, data: bytes, words: str) -> None:
     assert words in refused(bench, data, format=DatasetFormat.TOKENIZER).message
+
+
+def test_a_tokenizer_that_would_fill_the_memory_is_refused_unread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = json.dumps({**TOKENIZER, "more": [{}] * 100}).encode()
+    assert vocabulary_size_of(data) == 2
+    monkeypatch.setattr(tokenizer_files, "TOKENIZER_FILE_VALUES_MAX", 200)
+    assert vocabulary_size_of(data) is None
+    error = refused(bench, data + b" ", format=DatasetFormat.TOKENIZER)
+    assert "more than tokenizers do" in error.message
 
 
 def test_a_tokenizer_that_is_too_large_is_refused_before_its_bytes(bench: Bench) -> None:
