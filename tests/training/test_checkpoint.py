@@ -48,8 +48,8 @@ def state(**changes: object) -> Damage:
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "weight missing": (without("final_norm.weight"), "missing or unknown"),
-    "weight unknown": (weights(lambda tensors: tensors.update(surprise=torch.zeros(1))), "missing or unknown"),
+    "weight missing": (without("final_norm.weight"), "are missing: final_norm.weight"),
+    "weight unknown": (weights(lambda tensors: tensors.update(surprise=torch.zeros(1))), "are unknown: surprise"),
     "weight of another shape": (
         weights(lambda tensors: tensors.update({"final_norm.weight": torch.zeros(3)})),
         r"final_norm.weight is \(3,\)",
