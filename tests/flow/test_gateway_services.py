@@ -16,14 +16,14 @@ import grpc
 import httpx
 import pytest
 
-from gateway.methods import Kind, Method, method_table, public_files
+from gateway.methods import Kind, Method, Owner, method_table, public_files
 from tests.flow.test_gateway_calls import details
 from tests.support.front_door import GATEWAY_SECRET, PRINCIPAL_SECRET, FrontDoor, front_door_before
 from tests.support.rooms import Rooms
 from tests.support.waiting import wait_for
 from tutelage.v1 import datasets_pb2, datasets_pb2_grpc
 
-METHODS = [method for method in method_table(public_files()).values() if not method.service.endswith("Sampling")]
+METHODS = [method for method in method_table(public_files()).values() if method.owner is Owner.SERVICES]
 ROLES = ["ROLE_ADMIN", "ROLE_TRAINER", "ROLE_REVIEWER", "ROLE_VIEWER"]
 TEXT = "".join(f"line {number} of a text that is long enough to train on\n" for number in range(500)).encode()
 
