@@ -2,6 +2,8 @@
 
 import pathlib
 
+import pytest
+
 from embedded import demo
 
 
@@ -39,3 +41,18 @@ def test_another_house_in_the_environment_is_not_used(monkeypatch) -> None:
     monkeypatch.setenv("TUTELAGE_ADDRESS", "production:443")
     monkeypatch.setenv("TUTELAGE_DATABASE_URL", "postgresql+psycopg://production")
     assert not [name for name in demo.environment() if name.startswith("TUTELAGE_")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "steps"),
+    [("fpu avx2 avx512f avx512_bf16", 400), ("fpu amx_bf16 amx_tile", 400), ("fp asimd bf16", 400), ("fpu avx2", 160)],
+)
+def test_the_demo_takes_as_many_steps_as_the_processor_does_in_two_minutes(
+    tmp_path: pathlib.Path, flags: str, steps: int
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert demo.steps_here(tmp_path / "cpuinfo") == steps
+
+
+def test_a_processor_that_says_nothing_is_taken_for_a_slow_one(tmp_path: pathlib.Path) -> None:
+    assert demo.steps_here(tmp_path / "nothing") == 160
