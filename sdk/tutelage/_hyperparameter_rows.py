@@ -19,7 +19,7 @@ class Row:
     """Further fields that get the same value, unless they are named themselves."""
 
 
-WHAT, SHAPE, DATA, MOVES, LASTING, SEEING, COMPUTING = GROUPS = (
+WHAT, SHAPE, DATA, MOVES, LASTING, SEEING, COMPUTING = (
     "What to make",
     "Shape of the model",
     "From rows to tokens",

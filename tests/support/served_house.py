@@ -20,7 +20,6 @@ from grpc_status import rpc_status
 
 import artifacts
 from services.api.guards import Secrets
-from services.api.methods import Method
 from services.api.server import Api, Bounds, Listen
 from services.domain.projects import NewApiKey, Role
 from services.domain.seals import Keys
@@ -202,11 +201,6 @@ def fields_of(error: grpc.RpcError) -> list[str]:
     for detail in status.details:
         detail.Unpack(request)
     return [violation.field for violation in request.field_violations]
-
-
-def path_of(method: Method) -> str:
-    """Return how gRPC calls a method."""
-    return method.path
 
 
 def keys_of_roles(served: ServedHouse) -> dict[Role, Any]:
