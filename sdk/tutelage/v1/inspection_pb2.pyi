@@ -34,7 +34,7 @@ class InspectStepRequest(_message.Message):
     """The step. Default: that of the newest checkpoint."""
     text: _builtins.str
     """The text; at most 20,000 characters, of which as many tokens are used as the context holds. Default: the prompt of
-    the job's samples.
+    the job's samples; a job that trains on rows has none unless it was given, and a text is needed.
     """
     predictions: _builtins.int
     """Predictions to return for each token; 1 to 20. Default 5."""
@@ -141,7 +141,7 @@ class InspectedToken(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     PREDICTIONS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Its text; bytes that are not UTF-8 alone are shown as \\xNN."""
+    """Its text; bytes that are not UTF-8 alone are shown as \\xNN, special tokens by their names."""
     token: _builtins.int
     """Its number in the vocabulary."""
     loss: _builtins.float
