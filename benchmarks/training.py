@@ -1,6 +1,6 @@
 """Tokens a second of training, ours and others', and how long it takes to reach the same held-out loss.
 
-    python -m benchmarks.training [--shapes T S] [--steps 12] [--rounds 3] [--threads 2] [--clock cpu] [--only WORD]
+    python -m benchmarks.training [--shapes T S] [--steps 12] [--rounds 3] [--threads 2] [--clock cpu] [--only WORD] [--without WORD]
     python -m benchmarks.training --time-to-loss
 
 Each contender trains in a process of its own, with torch's defaults and with what a supervisor sets (waiting threads
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="contenders whose name holds this word, beside the first")
+    parser.add_argument("--without", help="contenders whose name holds this word are left out: bf16 where it is emulated")
     parser.add_argument("--time-to-loss", action="store_true")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -92,7 +93,7 @@ def main() -> None:
 
 
 def compare(shape: str, options: argparse.Namespace) -> None:
-    contenders = [one for one in CONTENDERS if is_wanted(one, options.only)]
+    contenders = [one for one in CONTENDERS if is_wanted(one, options)]
     found: dict[Contender, list[dict[str, Any]]] = {one: [] for one in contenders}
     for _ in range(options.rounds):
         for one in contenders:
@@ -113,9 +114,11 @@ def compare(shape: str, options: argparse.Namespace) -> None:
         print(f"  {named(one):36} {speed} {costs}", flush=True)
 
 
-def is_wanted(one: Contender, word: str) -> bool:
-    installed = one[0] != "hugging_face" or importlib.util.find_spec("transformers") is not None
-    return installed and (one == CONTENDERS[0] or word in named(one))
+def is_wanted(one: Contender, options: argparse.Namespace) -> bool:
+    if one[0] == "hugging_face" and importlib.util.find_spec("transformers") is None:
+        return False
+    left_out = options.without is not None and options.without in named(one)
+    return one == CONTENDERS[0] or (options.only in named(one) and not left_out)
 
 
 def named(one: Contender) -> str:
