@@ -23,18 +23,21 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tutelage.v1 import feedback_pb2 as tutelage_dot_v1_dot_feedback__pb2
 from tutelage.v1 import jobs_pb2 as tutelage_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tutelage_internal/v1/facts.proto\x12\x14tutelage_internal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tutelage/v1/jobs.proto\"\x9a\x03\n\x04\x46\x61\x63t\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\rmetric_logged\x18\x03 \x01(\x0b\x32\x19.tutelage.v1.MetricLoggedH\x00\x12\x30\n\x0csample_drawn\x18\x04 \x01(\x0b\x32\x18.tutelage.v1.SampleDrawnH\x00\x12!\n\x04note\x18\x05 \x01(\x0b\x32\x11.tutelage.v1.NoteH\x00\x12\x45\n\x12\x63heckpoint_written\x18\x06 \x01(\x0b\x32\'.tutelage_internal.v1.CheckpointWrittenH\x00\x12.\n\x0brows_blamed\x18\x07 \x01(\x0b\x32\x17.tutelage.v1.RowsBlamedH\x00\x12.\n\x0brolled_back\x18\x08 \x01(\x0b\x32\x17.tutelage.v1.RolledBackH\x00\x12#\n\x05usage\x18\t \x01(\x0b\x32\x12.tutelage.v1.UsageH\x00\x42\x06\n\x04\x66\x61\x63t\"\x94\x02\n\x11\x43heckpointWritten\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x12\x12\n\nparameters\x18\x06 \x01(\x03\x12\x1c\n\x0fvalidation_loss\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12%\n\x18validation_bits_per_byte\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07lineage\x18\t \x01(\x03\x42\x12\n\x10_validation_lossB\x1b\n\x19_validation_bits_per_byteb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tutelage_internal/v1/facts.proto\x12\x14tutelage_internal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1atutelage/v1/feedback.proto\x1a\x16tutelage/v1/jobs.proto\"\xd7\x03\n\x04\x46\x61\x63t\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\rmetric_logged\x18\x03 \x01(\x0b\x32\x19.tutelage.v1.MetricLoggedH\x00\x12\x30\n\x0csample_drawn\x18\x04 \x01(\x0b\x32\x18.tutelage.v1.SampleDrawnH\x00\x12!\n\x04note\x18\x05 \x01(\x0b\x32\x11.tutelage.v1.NoteH\x00\x12\x45\n\x12\x63heckpoint_written\x18\x06 \x01(\x0b\x32\'.tutelage_internal.v1.CheckpointWrittenH\x00\x12.\n\x0brows_blamed\x18\x07 \x01(\x0b\x32\x17.tutelage.v1.RowsBlamedH\x00\x12.\n\x0brolled_back\x18\x08 \x01(\x0b\x32\x17.tutelage.v1.RolledBackH\x00\x12#\n\x05usage\x18\t \x01(\x0b\x32\x12.tutelage.v1.UsageH\x00\x12;\n\ranswers_drawn\x18\n \x01(\x0b\x32\".tutelage_internal.v1.AnswersDrawnH\x00\x42\x06\n\x04\x66\x61\x63t\"s\n\x0c\x41nswersDrawn\x12\x15\n\rprompt_number\x18\x01 \x01(\x03\x12#\n\x06prompt\x18\x02 \x01(\x0b\x32\x13.tutelage.v1.Prompt\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.tutelage.v1.Candidate\"\x94\x02\n\x11\x43heckpointWritten\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x12\x12\n\nparameters\x18\x06 \x01(\x03\x12\x1c\n\x0fvalidation_loss\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12%\n\x18validation_bits_per_byte\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07lineage\x18\t \x01(\x03\x42\x12\n\x10_validation_lossB\x1b\n\x19_validation_bits_per_byteb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tutelage_internal.v1.facts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FACT']._serialized_start=116
-  _globals['_FACT']._serialized_end=526
-  _globals['_CHECKPOINTWRITTEN']._serialized_start=529
-  _globals['_CHECKPOINTWRITTEN']._serialized_end=805
+  _globals['_FACT']._serialized_start=144
+  _globals['_FACT']._serialized_end=615
+  _globals['_ANSWERSDRAWN']._serialized_start=617
+  _globals['_ANSWERSDRAWN']._serialized_end=732
+  _globals['_CHECKPOINTWRITTEN']._serialized_start=735
+  _globals['_CHECKPOINTWRITTEN']._serialized_end=1011
 # @@protoc_insertion_point(module_scope)

@@ -3,18 +3,21 @@
 isort:skip_file
 What a trainer tells, in order and for good."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from tutelage.v1 import feedback_pb2 as _feedback_pb2
 from tutelage.v1 import jobs_pb2 as _jobs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -33,6 +36,7 @@ class Fact(_message.Message):
     ROWS_BLAMED_FIELD_NUMBER: _builtins.int
     ROLLED_BACK_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    ANSWERS_DRAWN_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its place among the facts of one attempt: 1, 2, 3 and so on. Given by the supervisor."""
     @_builtins.property
@@ -67,6 +71,10 @@ class Fact(_message.Message):
     def usage(self) -> _jobs_pb2.Usage:
         """Measured its memory; `training_seconds` is left to services."""
 
+    @_builtins.property
+    def answers_drawn(self) -> Global___AnswersDrawn:
+        """Drew answers to a prompt."""
+
     def __init__(
         self,
         *,
@@ -79,16 +87,51 @@ class Fact(_message.Message):
         rows_blamed: _jobs_pb2.RowsBlamed | None = ...,
         rolled_back: _jobs_pb2.RolledBack | None = ...,
         usage: _jobs_pb2.Usage | None = ...,
+        answers_drawn: Global___AnswersDrawn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "time", b"time", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answers_drawn", b"answers_drawn", "checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "seq", b"seq", "time", b"time", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers_drawn", b"answers_drawn", "checkpoint_written", b"checkpoint_written", "fact", b"fact", "metric_logged", b"metric_logged", "note", b"note", "rolled_back", b"rolled_back", "rows_blamed", b"rows_blamed", "sample_drawn", b"sample_drawn", "seq", b"seq", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["metric_logged", "sample_drawn", "note", "checkpoint_written", "rows_blamed", "rolled_back", "usage"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["metric_logged", "sample_drawn", "note", "checkpoint_written", "rows_blamed", "rolled_back", "usage", "answers_drawn"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
 Global___Fact: _TypeAlias = Fact  # noqa: Y015
+
+@_typing.final
+class AnswersDrawn(_message.Message):
+    """All answers to one prompt of a job that draws. Told again by a later attempt, they are the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMPT_NUMBER_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    prompt_number: _builtins.int
+    """Number of the prompt, counted from 1 in the order of the dataset."""
+    @_builtins.property
+    def prompt(self) -> _feedback_pb2.Prompt:
+        """The prompt."""
+
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[_feedback_pb2.Candidate]:
+        """The answers: those of the first model, then those of the second, and so on."""
+
+    def __init__(
+        self,
+        *,
+        prompt_number: _builtins.int = ...,
+        prompt: _feedback_pb2.Prompt | None = ...,
+        answers: _abc.Iterable[_feedback_pb2.Candidate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "prompt", b"prompt", "prompt_number", b"prompt_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswersDrawn: _TypeAlias = AnswersDrawn  # noqa: Y015
 
 @_typing.final
 class CheckpointWritten(_message.Message):

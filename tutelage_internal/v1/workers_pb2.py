@@ -29,7 +29,7 @@ from tutelage_internal.v1 import facts_pb2 as tutelage__internal_dot_v1_dot_fact
 from tutelage_internal.v1 import options_pb2 as tutelage__internal_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tutelage_internal/v1/workers.proto\x12\x14tutelage_internal.v1\x1a\x1atutelage/v1/datasets.proto\x1a\x16tutelage/v1/jobs.proto\x1a\x1atutelage/v1/training.proto\x1a tutelage_internal/v1/facts.proto\x1a\"tutelage_internal/v1/options.proto\"u\n\nWorkerInfo\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\x05\x12\x12\n\nslots_used\x18\x03 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\"8\n\x07\x41ttempt\x12\x0f\n\x07job_uid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\r\n\x05token\x18\x03 \x01(\x0c\"m\n\x0f\x43laimJobRequest\x12\x30\n\x06worker\x18\x01 \x01(\x0b\x32 .tutelage_internal.v1.WorkerInfo\x12\x10\n\x08\x63laim_id\x18\x02 \x01(\t\x12\x16\n\x0ewished_job_uid\x18\x03 \x01(\t\"H\n\x10\x43laimJobResponse\x12\x34\n\nassignment\x18\x01 \x01(\x0b\x32 .tutelage_internal.v1.Assignment\"\xde\x05\n\nAssignment\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\'\n\x05train\x18\x03 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecH\x00\x12.\n\tfine_tune\x18\x0b \x01(\x0b\x32\x19.tutelage.v1.FineTuneSpecH\x00\x12\x34\n\x0cimport_model\x18\x0c \x01(\x0b\x32\x1c.tutelage.v1.ImportModelSpecH\x00\x12\x34\n\x0c\x65xport_model\x18\r \x01(\x0b\x32\x1c.tutelage.v1.ExportModelSpecH\x00\x12:\n\x0cverification\x18\x0e \x01(\x0b\x32\".tutelage_internal.v1.VerificationH\x00\x12\x36\n\x07\x64\x61taset\x18\x04 \x01(\x0b\x32%.tutelage_internal.v1.DatasetArtifact\x12\x38\n\x06resume\x18\x05 \x01(\x0b\x32(.tutelage_internal.v1.CheckpointArtifact\x12\x0f\n\x07lineage\x18\x06 \x01(\x03\x12\x15\n\rrecorded_step\x18\x07 \x01(\x03\x12\x19\n\x11\x63heckpoint_prefix\x18\x08 \x01(\t\x12\x15\n\rlease_seconds\x18\t \x01(\x01\x12\x19\n\x11heartbeat_seconds\x18\n \x01(\x01\x12\x36\n\x07mixture\x18\x0f \x03(\x0b\x32%.tutelage_internal.v1.DatasetArtifact\x12\x38\n\ttokenizer\x18\x10 \x01(\x0b\x32%.tutelage_internal.v1.DatasetArtifact\x12\x31\n\x04\x62\x61se\x18\x11 \x01(\x0b\x32#.tutelage_internal.v1.ModelArtifactB\x06\n\x04spec\"\x82\x01\n\rModelArtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x31\n\x04\x62\x61se\x18\x04 \x01(\x0b\x32#.tutelage_internal.v1.ModelArtifact\"\xb9\x01\n\x0cVerification\x12\'\n\x05train\x18\x01 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecH\x00\x12.\n\tfine_tune\x18\x02 \x01(\x0b\x32\x19.tutelage.v1.FineTuneSpecH\x00\x12\x34\n\x08recorded\x18\x03 \x03(\x0b\x32\".tutelage_internal.v1.RecordedStep\x12\x12\n\nfirst_step\x18\x04 \x01(\x03\x42\x06\n\x04spec\"`\n\x0cRecordedStep\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x12\n\ndata_chain\x18\x02 \x01(\t\x12\x12\n\nloss_chain\x18\x03 \x01(\t\x12\x11\n\x04loss\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_loss\"\xeb\x01\n\x0f\x44\x61tasetArtifact\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x13\n\x0btrain_bytes\x18\x04 \x01(\x03\x12*\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.tutelage.v1.DatasetFormat\x12\x12\n\ntrain_rows\x18\x06 \x01(\x03\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12&\n\x08row_kind\x18\x08 \x01(\x0e\x32\x14.tutelage.v1.RowKind\x12\x0e\n\x06weight\x18\t \x01(\x01\x12\x0c\n\x04name\x18\n \x01(\t\"T\n\x12\x43heckpointArtifact\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\"{\n\x10HeartbeatRequest\x12\x30\n\x06worker\x18\x01 \x01(\x0b\x32 .tutelage_internal.v1.WorkerInfo\x12\x35\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32#.tutelage_internal.v1.AttemptStatus\"M\n\rAttemptStatus\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12\x0c\n\x04step\x18\x02 \x01(\x03\"G\n\x11HeartbeatResponse\x12\x32\n\x06orders\x18\x01 \x03(\x0b\x32\".tutelage_internal.v1.AttemptOrder\"v\n\x0c\x41ttemptOrder\x12\x0f\n\x07job_uid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12,\n\x06\x64\x65sire\x18\x03 \x01(\x0e\x32\x1c.tutelage_internal.v1.Desire\x12\x18\n\x10\x61\x63knowledged_seq\x18\x04 \x01(\x03\"o\n\x12ReportFactsRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12)\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x1a.tutelage_internal.v1.Fact\"/\n\x13ReportFactsResponse\x12\x18\n\x10\x61\x63knowledged_seq\x18\x01 \x01(\x03\"\x9b\x01\n\x17\x43ommitCheckpointRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12;\n\ncheckpoint\x18\x02 \x01(\x0b\x32\'.tutelage_internal.v1.CheckpointWritten\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x03\"\x1a\n\x18\x43ommitCheckpointResponse\"\x81\x01\n\x17RejectCheckpointRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"T\n\x18RejectCheckpointResponse\x12\x38\n\x06resume\x18\x01 \x01(\x0b\x32(.tutelage_internal.v1.CheckpointArtifact\"\xb5\x01\n\x14\x46inishAttemptRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12.\n\x07outcome\x18\x02 \x01(\x0e\x32\x1d.tutelage_internal.v1.Outcome\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x03\x12(\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x17.tutelage.v1.JobFailure\"=\n\x15\x46inishAttemptResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.tutelage.v1.JobState*g\n\x06\x44\x65sire\x12\x16\n\x12\x44\x45SIRE_UNSPECIFIED\x10\x00\x12\x0e\n\nDESIRE_RUN\x10\x01\x12\x10\n\x0c\x44\x45SIRE_PAUSE\x10\x02\x12\x11\n\rDESIRE_CANCEL\x10\x03\x12\x10\n\x0c\x44\x45SIRE_STALE\x10\x04*\xa5\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_COMPLETE\x10\x01\x12\x12\n\x0eOUTCOME_PAUSED\x10\x02\x12\x15\n\x11OUTCOME_CANCELLED\x10\x03\x12\x13\n\x0fOUTCOME_DRAINED\x10\x04\x12\x17\n\x13OUTCOME_INTERRUPTED\x10\x05\x12\x12\n\x0eOUTCOME_FAILED\x10\x06\x32\x9a\x05\n\x07Workers\x12_\n\x08\x43laimJob\x12%.tutelage_internal.v1.ClaimJobRequest\x1a&.tutelage_internal.v1.ClaimJobResponse\"\x04\xc8\xc1\x18\x02\x12\x62\n\tHeartbeat\x12&.tutelage_internal.v1.HeartbeatRequest\x1a\'.tutelage_internal.v1.HeartbeatResponse\"\x04\xc8\xc1\x18\x02\x12h\n\x0bReportFacts\x12(.tutelage_internal.v1.ReportFactsRequest\x1a).tutelage_internal.v1.ReportFactsResponse\"\x04\xc8\xc1\x18\x02\x12w\n\x10\x43ommitCheckpoint\x12-.tutelage_internal.v1.CommitCheckpointRequest\x1a..tutelage_internal.v1.CommitCheckpointResponse\"\x04\xc8\xc1\x18\x02\x12w\n\x10RejectCheckpoint\x12-.tutelage_internal.v1.RejectCheckpointRequest\x1a..tutelage_internal.v1.RejectCheckpointResponse\"\x04\xc8\xc1\x18\x02\x12n\n\rFinishAttempt\x12*.tutelage_internal.v1.FinishAttemptRequest\x1a+.tutelage_internal.v1.FinishAttemptResponse\"\x04\xc8\xc1\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tutelage_internal/v1/workers.proto\x12\x14tutelage_internal.v1\x1a\x1atutelage/v1/datasets.proto\x1a\x16tutelage/v1/jobs.proto\x1a\x1atutelage/v1/training.proto\x1a tutelage_internal/v1/facts.proto\x1a\"tutelage_internal/v1/options.proto\"u\n\nWorkerInfo\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\x05\x12\x12\n\nslots_used\x18\x03 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\"8\n\x07\x41ttempt\x12\x0f\n\x07job_uid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\r\n\x05token\x18\x03 \x01(\x0c\"m\n\x0f\x43laimJobRequest\x12\x30\n\x06worker\x18\x01 \x01(\x0b\x32 .tutelage_internal.v1.WorkerInfo\x12\x10\n\x08\x63laim_id\x18\x02 \x01(\t\x12\x16\n\x0ewished_job_uid\x18\x03 \x01(\t\"H\n\x10\x43laimJobResponse\x12\x34\n\nassignment\x18\x01 \x01(\x0b\x32 .tutelage_internal.v1.Assignment\"\xa4\x07\n\nAssignment\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\'\n\x05train\x18\x03 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecH\x00\x12.\n\tfine_tune\x18\x0b \x01(\x0b\x32\x19.tutelage.v1.FineTuneSpecH\x00\x12\x34\n\x0cimport_model\x18\x0c \x01(\x0b\x32\x1c.tutelage.v1.ImportModelSpecH\x00\x12\x34\n\x0c\x65xport_model\x18\r \x01(\x0b\x32\x1c.tutelage.v1.ExportModelSpecH\x00\x12:\n\x0cverification\x18\x0e \x01(\x0b\x32\".tutelage_internal.v1.VerificationH\x00\x12%\n\x04\x64raw\x18\x12 \x01(\x0b\x32\x15.tutelage.v1.DrawSpecH\x00\x12-\n\x08\x65valuate\x18\x13 \x01(\x0b\x32\x19.tutelage.v1.EvaluateSpecH\x00\x12\x36\n\x07\x64\x61taset\x18\x04 \x01(\x0b\x32%.tutelage_internal.v1.DatasetArtifact\x12\x38\n\x06resume\x18\x05 \x01(\x0b\x32(.tutelage_internal.v1.CheckpointArtifact\x12\x0f\n\x07lineage\x18\x06 \x01(\x03\x12\x15\n\rrecorded_step\x18\x07 \x01(\x03\x12\x19\n\x11\x63heckpoint_prefix\x18\x08 \x01(\t\x12\x15\n\rlease_seconds\x18\t \x01(\x01\x12\x19\n\x11heartbeat_seconds\x18\n \x01(\x01\x12\x36\n\x07mixture\x18\x0f \x03(\x0b\x32%.tutelage_internal.v1.DatasetArtifact\x12\x38\n\ttokenizer\x18\x10 \x01(\x0b\x32%.tutelage_internal.v1.DatasetArtifact\x12\x31\n\x04\x62\x61se\x18\x11 \x01(\x0b\x32#.tutelage_internal.v1.ModelArtifact\x12\x33\n\x06models\x18\x14 \x03(\x0b\x32#.tutelage_internal.v1.ModelArtifact\x12\x39\n\x0creward_model\x18\x15 \x01(\x0b\x32#.tutelage_internal.v1.ModelArtifactB\x06\n\x04spec\"\x82\x01\n\rModelArtifact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x31\n\x04\x62\x61se\x18\x04 \x01(\x0b\x32#.tutelage_internal.v1.ModelArtifact\"\xb9\x01\n\x0cVerification\x12\'\n\x05train\x18\x01 \x01(\x0b\x32\x16.tutelage.v1.TrainSpecH\x00\x12.\n\tfine_tune\x18\x02 \x01(\x0b\x32\x19.tutelage.v1.FineTuneSpecH\x00\x12\x34\n\x08recorded\x18\x03 \x03(\x0b\x32\".tutelage_internal.v1.RecordedStep\x12\x12\n\nfirst_step\x18\x04 \x01(\x03\x42\x06\n\x04spec\"`\n\x0cRecordedStep\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x12\n\ndata_chain\x18\x02 \x01(\t\x12\x12\n\nloss_chain\x18\x03 \x01(\t\x12\x11\n\x04loss\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_loss\"\xeb\x01\n\x0f\x44\x61tasetArtifact\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x13\n\x0btrain_bytes\x18\x04 \x01(\x03\x12*\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1a.tutelage.v1.DatasetFormat\x12\x12\n\ntrain_rows\x18\x06 \x01(\x03\x12\x0c\n\x04rows\x18\x07 \x01(\x03\x12&\n\x08row_kind\x18\x08 \x01(\x0e\x32\x14.tutelage.v1.RowKind\x12\x0e\n\x06weight\x18\t \x01(\x01\x12\x0c\n\x04name\x18\n \x01(\t\"T\n\x12\x43heckpointArtifact\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x17\n\x0f\x61rtifact_prefix\x18\x02 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\"{\n\x10HeartbeatRequest\x12\x30\n\x06worker\x18\x01 \x01(\x0b\x32 .tutelage_internal.v1.WorkerInfo\x12\x35\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32#.tutelage_internal.v1.AttemptStatus\"M\n\rAttemptStatus\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12\x0c\n\x04step\x18\x02 \x01(\x03\"G\n\x11HeartbeatResponse\x12\x32\n\x06orders\x18\x01 \x03(\x0b\x32\".tutelage_internal.v1.AttemptOrder\"v\n\x0c\x41ttemptOrder\x12\x0f\n\x07job_uid\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12,\n\x06\x64\x65sire\x18\x03 \x01(\x0e\x32\x1c.tutelage_internal.v1.Desire\x12\x18\n\x10\x61\x63knowledged_seq\x18\x04 \x01(\x03\"o\n\x12ReportFactsRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12)\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x1a.tutelage_internal.v1.Fact\"/\n\x13ReportFactsResponse\x12\x18\n\x10\x61\x63knowledged_seq\x18\x01 \x01(\x03\"\x9b\x01\n\x17\x43ommitCheckpointRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12;\n\ncheckpoint\x18\x02 \x01(\x0b\x32\'.tutelage_internal.v1.CheckpointWritten\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x03\"\x1a\n\x18\x43ommitCheckpointResponse\"\x81\x01\n\x17RejectCheckpointRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"T\n\x18RejectCheckpointResponse\x12\x38\n\x06resume\x18\x01 \x01(\x0b\x32(.tutelage_internal.v1.CheckpointArtifact\"\xb5\x01\n\x14\x46inishAttemptRequest\x12.\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1d.tutelage_internal.v1.Attempt\x12.\n\x07outcome\x18\x02 \x01(\x0e\x32\x1d.tutelage_internal.v1.Outcome\x12\x13\n\x0bthrough_seq\x18\x03 \x01(\x03\x12(\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x17.tutelage.v1.JobFailure\"=\n\x15\x46inishAttemptResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.tutelage.v1.JobState*g\n\x06\x44\x65sire\x12\x16\n\x12\x44\x45SIRE_UNSPECIFIED\x10\x00\x12\x0e\n\nDESIRE_RUN\x10\x01\x12\x10\n\x0c\x44\x45SIRE_PAUSE\x10\x02\x12\x11\n\rDESIRE_CANCEL\x10\x03\x12\x10\n\x0c\x44\x45SIRE_STALE\x10\x04*\xa5\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_COMPLETE\x10\x01\x12\x12\n\x0eOUTCOME_PAUSED\x10\x02\x12\x15\n\x11OUTCOME_CANCELLED\x10\x03\x12\x13\n\x0fOUTCOME_DRAINED\x10\x04\x12\x17\n\x13OUTCOME_INTERRUPTED\x10\x05\x12\x12\n\x0eOUTCOME_FAILED\x10\x06\x32\x9a\x05\n\x07Workers\x12_\n\x08\x43laimJob\x12%.tutelage_internal.v1.ClaimJobRequest\x1a&.tutelage_internal.v1.ClaimJobResponse\"\x04\xc8\xc1\x18\x02\x12\x62\n\tHeartbeat\x12&.tutelage_internal.v1.HeartbeatRequest\x1a\'.tutelage_internal.v1.HeartbeatResponse\"\x04\xc8\xc1\x18\x02\x12h\n\x0bReportFacts\x12(.tutelage_internal.v1.ReportFactsRequest\x1a).tutelage_internal.v1.ReportFactsResponse\"\x04\xc8\xc1\x18\x02\x12w\n\x10\x43ommitCheckpoint\x12-.tutelage_internal.v1.CommitCheckpointRequest\x1a..tutelage_internal.v1.CommitCheckpointResponse\"\x04\xc8\xc1\x18\x02\x12w\n\x10RejectCheckpoint\x12-.tutelage_internal.v1.RejectCheckpointRequest\x1a..tutelage_internal.v1.RejectCheckpointResponse\"\x04\xc8\xc1\x18\x02\x12n\n\rFinishAttempt\x12*.tutelage_internal.v1.FinishAttemptRequest\x1a+.tutelage_internal.v1.FinishAttemptResponse\"\x04\xc8\xc1\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,10 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERS'].methods_by_name['RejectCheckpoint']._serialized_options = b'\310\301\030\002'
   _globals['_WORKERS'].methods_by_name['FinishAttempt']._loaded_options = None
   _globals['_WORKERS'].methods_by_name['FinishAttempt']._serialized_options = b'\310\301\030\002'
-  _globals['_DESIRE']._serialized_start=3262
-  _globals['_DESIRE']._serialized_end=3365
-  _globals['_OUTCOME']._serialized_start=3368
-  _globals['_OUTCOME']._serialized_end=3533
+  _globals['_DESIRE']._serialized_start=3460
+  _globals['_DESIRE']._serialized_end=3563
+  _globals['_OUTCOME']._serialized_start=3566
+  _globals['_OUTCOME']._serialized_end=3731
   _globals['_WORKERINFO']._serialized_start=210
   _globals['_WORKERINFO']._serialized_end=327
   _globals['_ATTEMPT']._serialized_start=329
@@ -61,41 +61,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLAIMJOBRESPONSE']._serialized_start=498
   _globals['_CLAIMJOBRESPONSE']._serialized_end=570
   _globals['_ASSIGNMENT']._serialized_start=573
-  _globals['_ASSIGNMENT']._serialized_end=1307
-  _globals['_MODELARTIFACT']._serialized_start=1310
-  _globals['_MODELARTIFACT']._serialized_end=1440
-  _globals['_VERIFICATION']._serialized_start=1443
-  _globals['_VERIFICATION']._serialized_end=1628
-  _globals['_RECORDEDSTEP']._serialized_start=1630
-  _globals['_RECORDEDSTEP']._serialized_end=1726
-  _globals['_DATASETARTIFACT']._serialized_start=1729
-  _globals['_DATASETARTIFACT']._serialized_end=1964
-  _globals['_CHECKPOINTARTIFACT']._serialized_start=1966
-  _globals['_CHECKPOINTARTIFACT']._serialized_end=2050
-  _globals['_HEARTBEATREQUEST']._serialized_start=2052
-  _globals['_HEARTBEATREQUEST']._serialized_end=2175
-  _globals['_ATTEMPTSTATUS']._serialized_start=2177
-  _globals['_ATTEMPTSTATUS']._serialized_end=2254
-  _globals['_HEARTBEATRESPONSE']._serialized_start=2256
-  _globals['_HEARTBEATRESPONSE']._serialized_end=2327
-  _globals['_ATTEMPTORDER']._serialized_start=2329
-  _globals['_ATTEMPTORDER']._serialized_end=2447
-  _globals['_REPORTFACTSREQUEST']._serialized_start=2449
-  _globals['_REPORTFACTSREQUEST']._serialized_end=2560
-  _globals['_REPORTFACTSRESPONSE']._serialized_start=2562
-  _globals['_REPORTFACTSRESPONSE']._serialized_end=2609
-  _globals['_COMMITCHECKPOINTREQUEST']._serialized_start=2612
-  _globals['_COMMITCHECKPOINTREQUEST']._serialized_end=2767
-  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_start=2769
-  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_end=2795
-  _globals['_REJECTCHECKPOINTREQUEST']._serialized_start=2798
-  _globals['_REJECTCHECKPOINTREQUEST']._serialized_end=2927
-  _globals['_REJECTCHECKPOINTRESPONSE']._serialized_start=2929
-  _globals['_REJECTCHECKPOINTRESPONSE']._serialized_end=3013
-  _globals['_FINISHATTEMPTREQUEST']._serialized_start=3016
-  _globals['_FINISHATTEMPTREQUEST']._serialized_end=3197
-  _globals['_FINISHATTEMPTRESPONSE']._serialized_start=3199
-  _globals['_FINISHATTEMPTRESPONSE']._serialized_end=3260
-  _globals['_WORKERS']._serialized_start=3536
-  _globals['_WORKERS']._serialized_end=4202
+  _globals['_ASSIGNMENT']._serialized_end=1505
+  _globals['_MODELARTIFACT']._serialized_start=1508
+  _globals['_MODELARTIFACT']._serialized_end=1638
+  _globals['_VERIFICATION']._serialized_start=1641
+  _globals['_VERIFICATION']._serialized_end=1826
+  _globals['_RECORDEDSTEP']._serialized_start=1828
+  _globals['_RECORDEDSTEP']._serialized_end=1924
+  _globals['_DATASETARTIFACT']._serialized_start=1927
+  _globals['_DATASETARTIFACT']._serialized_end=2162
+  _globals['_CHECKPOINTARTIFACT']._serialized_start=2164
+  _globals['_CHECKPOINTARTIFACT']._serialized_end=2248
+  _globals['_HEARTBEATREQUEST']._serialized_start=2250
+  _globals['_HEARTBEATREQUEST']._serialized_end=2373
+  _globals['_ATTEMPTSTATUS']._serialized_start=2375
+  _globals['_ATTEMPTSTATUS']._serialized_end=2452
+  _globals['_HEARTBEATRESPONSE']._serialized_start=2454
+  _globals['_HEARTBEATRESPONSE']._serialized_end=2525
+  _globals['_ATTEMPTORDER']._serialized_start=2527
+  _globals['_ATTEMPTORDER']._serialized_end=2645
+  _globals['_REPORTFACTSREQUEST']._serialized_start=2647
+  _globals['_REPORTFACTSREQUEST']._serialized_end=2758
+  _globals['_REPORTFACTSRESPONSE']._serialized_start=2760
+  _globals['_REPORTFACTSRESPONSE']._serialized_end=2807
+  _globals['_COMMITCHECKPOINTREQUEST']._serialized_start=2810
+  _globals['_COMMITCHECKPOINTREQUEST']._serialized_end=2965
+  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_start=2967
+  _globals['_COMMITCHECKPOINTRESPONSE']._serialized_end=2993
+  _globals['_REJECTCHECKPOINTREQUEST']._serialized_start=2996
+  _globals['_REJECTCHECKPOINTREQUEST']._serialized_end=3125
+  _globals['_REJECTCHECKPOINTRESPONSE']._serialized_start=3127
+  _globals['_REJECTCHECKPOINTRESPONSE']._serialized_end=3211
+  _globals['_FINISHATTEMPTREQUEST']._serialized_start=3214
+  _globals['_FINISHATTEMPTREQUEST']._serialized_end=3395
+  _globals['_FINISHATTEMPTRESPONSE']._serialized_start=3397
+  _globals['_FINISHATTEMPTRESPONSE']._serialized_end=3458
+  _globals['_WORKERS']._serialized_start=3734
+  _globals['_WORKERS']._serialized_end=4400
 # @@protoc_insertion_point(module_scope)

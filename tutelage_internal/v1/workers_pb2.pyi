@@ -236,6 +236,8 @@ class Assignment(_message.Message):
     IMPORT_MODEL_FIELD_NUMBER: _builtins.int
     EXPORT_MODEL_FIELD_NUMBER: _builtins.int
     VERIFICATION_FIELD_NUMBER: _builtins.int
+    DRAW_FIELD_NUMBER: _builtins.int
+    EVALUATE_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     LINEAGE_FIELD_NUMBER: _builtins.int
@@ -246,6 +248,8 @@ class Assignment(_message.Message):
     MIXTURE_FIELD_NUMBER: _builtins.int
     TOKENIZER_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    REWARD_MODEL_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     """Name of the job, for people."""
     lineage: _builtins.int
@@ -285,6 +289,14 @@ class Assignment(_message.Message):
         """Computing steps again."""
 
     @_builtins.property
+    def draw(self) -> _training_pb2.DrawSpec:
+        """Drawing answers."""
+
+    @_builtins.property
+    def evaluate(self) -> _training_pb2.EvaluateSpec:
+        """Measuring a model."""
+
+    @_builtins.property
     def dataset(self) -> Global___DatasetArtifact:
         """The dataset's bytes."""
 
@@ -304,6 +316,14 @@ class Assignment(_message.Message):
     def base(self) -> Global___ModelArtifact:
         """For fine-tuning, export, and the import of an adapter: the model to begin with."""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelArtifact]:
+        """For drawing: the models, in the order of the specification."""
+
+    @_builtins.property
+    def reward_model(self) -> Global___ModelArtifact:
+        """For drawing and GRPO: the reward model, if one scores."""
+
     def __init__(
         self,
         *,
@@ -314,6 +334,8 @@ class Assignment(_message.Message):
         import_model: _training_pb2.ImportModelSpec | None = ...,
         export_model: _training_pb2.ExportModelSpec | None = ...,
         verification: Global___Verification | None = ...,
+        draw: _training_pb2.DrawSpec | None = ...,
+        evaluate: _training_pb2.EvaluateSpec | None = ...,
         dataset: Global___DatasetArtifact | None = ...,
         resume: Global___CheckpointArtifact | None = ...,
         lineage: _builtins.int = ...,
@@ -324,12 +346,14 @@ class Assignment(_message.Message):
         mixture: _abc.Iterable[Global___DatasetArtifact] | None = ...,
         tokenizer: Global___DatasetArtifact | None = ...,
         base: Global___ModelArtifact | None = ...,
+        models: _abc.Iterable[Global___ModelArtifact] | None = ...,
+        reward_model: Global___ModelArtifact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "dataset", b"dataset", "export_model", b"export_model", "fine_tune", b"fine_tune", "import_model", b"import_model", "resume", b"resume", "spec", b"spec", "tokenizer", b"tokenizer", "train", b"train", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "dataset", b"dataset", "draw", b"draw", "evaluate", b"evaluate", "export_model", b"export_model", "fine_tune", b"fine_tune", "import_model", b"import_model", "resume", b"resume", "reward_model", b"reward_model", "spec", b"spec", "tokenizer", b"tokenizer", "train", b"train", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "checkpoint_prefix", b"checkpoint_prefix", "dataset", b"dataset", "export_model", b"export_model", "fine_tune", b"fine_tune", "heartbeat_seconds", b"heartbeat_seconds", "import_model", b"import_model", "job", b"job", "lease_seconds", b"lease_seconds", "lineage", b"lineage", "mixture", b"mixture", "recorded_step", b"recorded_step", "resume", b"resume", "spec", b"spec", "tokenizer", b"tokenizer", "train", b"train", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "base", b"base", "checkpoint_prefix", b"checkpoint_prefix", "dataset", b"dataset", "draw", b"draw", "evaluate", b"evaluate", "export_model", b"export_model", "fine_tune", b"fine_tune", "heartbeat_seconds", b"heartbeat_seconds", "import_model", b"import_model", "job", b"job", "lease_seconds", b"lease_seconds", "lineage", b"lineage", "mixture", b"mixture", "models", b"models", "recorded_step", b"recorded_step", "resume", b"resume", "reward_model", b"reward_model", "spec", b"spec", "tokenizer", b"tokenizer", "train", b"train", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune", "import_model", "export_model", "verification"]  # noqa: Y015
+    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune", "import_model", "export_model", "verification", "draw", "evaluate"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
 

@@ -70,6 +70,16 @@ class _RowKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RowKind.Value
     """Prompts and their completions."""
     ROW_KIND_MESSAGES: _RowKind.ValueType  # 3
     """Conversations: lists of messages, each with `role` and `content`."""
+    ROW_KIND_PROMPT: _RowKind.ValueType  # 4
+    """Prompts alone: texts, or conversations whose last turn is the user's."""
+    ROW_KIND_PREFERENCE: _RowKind.ValueType  # 5
+    """Prompts, each with a chosen and a rejected answer."""
+    ROW_KIND_LABELLED: _RowKind.ValueType  # 6
+    """Prompts with an answer that is labelled good or bad."""
+    ROW_KIND_FEEDBACK: _RowKind.ValueType  # 7
+    """What a feedback set holds: preferences, labelled answers and examples, each row saying which by `kind`."""
+    ROW_KIND_CHECKS: _RowKind.ValueType  # 8
+    """Prompts with checks that an answer must pass."""
 
 class RowKind(_RowKind, metaclass=_RowKindEnumTypeWrapper):
     """What the rows of a dataset are."""
@@ -82,6 +92,16 @@ ROW_KIND_PROMPT_COMPLETION: RowKind.ValueType  # 2
 """Prompts and their completions."""
 ROW_KIND_MESSAGES: RowKind.ValueType  # 3
 """Conversations: lists of messages, each with `role` and `content`."""
+ROW_KIND_PROMPT: RowKind.ValueType  # 4
+"""Prompts alone: texts, or conversations whose last turn is the user's."""
+ROW_KIND_PREFERENCE: RowKind.ValueType  # 5
+"""Prompts, each with a chosen and a rejected answer."""
+ROW_KIND_LABELLED: RowKind.ValueType  # 6
+"""Prompts with an answer that is labelled good or bad."""
+ROW_KIND_FEEDBACK: RowKind.ValueType  # 7
+"""What a feedback set holds: preferences, labelled answers and examples, each row saying which by `kind`."""
+ROW_KIND_CHECKS: RowKind.ValueType  # 8
+"""Prompts with checks that an answer must pass."""
 Global___RowKind: _TypeAlias = RowKind  # noqa: Y015
 
 class _DatasetState:

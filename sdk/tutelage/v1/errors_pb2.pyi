@@ -67,6 +67,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A worker acts on an attempt that is over: another epoch holds the job. ABORTED; workers only."""
     ERROR_REASON_FACT_GAP: _ErrorReason.ValueType  # 19
     """Facts arrived with a gap; metadata `expected_seq` says which is next. OUT_OF_RANGE; workers only."""
+    ERROR_REASON_SEAT_LOST: _ErrorReason.ValueType  # 20
+    """The lease of a seat ended and somebody else has it: take a new one. FAILED_PRECONDITION."""
+    ERROR_REASON_GATE_CLOSED: _ErrorReason.ValueType  # 21
+    """The promotion gate says no; the message says what speaks against the version. FAILED_PRECONDITION."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused or failed. Names are stable; clients may branch on them."""
@@ -111,4 +115,8 @@ ERROR_REASON_STALE_ATTEMPT: ErrorReason.ValueType  # 18
 """A worker acts on an attempt that is over: another epoch holds the job. ABORTED; workers only."""
 ERROR_REASON_FACT_GAP: ErrorReason.ValueType  # 19
 """Facts arrived with a gap; metadata `expected_seq` says which is next. OUT_OF_RANGE; workers only."""
+ERROR_REASON_SEAT_LOST: ErrorReason.ValueType  # 20
+"""The lease of a seat ended and somebody else has it: take a new one. FAILED_PRECONDITION."""
+ERROR_REASON_GATE_CLOSED: ErrorReason.ValueType  # 21
+"""The promotion gate says no; the message says what speaks against the version. FAILED_PRECONDITION."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -333,6 +333,8 @@ class Job(_message.Message):
     IMPORT_MODEL_FIELD_NUMBER: _builtins.int
     EXPORT_MODEL_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    DRAW_FIELD_NUMBER: _builtins.int
+    EVALUATE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
@@ -385,6 +387,14 @@ class Job(_message.Message):
         """Computing steps again."""
 
     @_builtins.property
+    def draw(self) -> _training_pb2.DrawSpec:
+        """Drawing of answers."""
+
+    @_builtins.property
+    def evaluate(self) -> _training_pb2.EvaluateSpec:
+        """Measuring of a model."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
 
@@ -435,6 +445,8 @@ class Job(_message.Message):
         import_model: _training_pb2.ImportModelSpec | None = ...,
         export_model: _training_pb2.ExportModelSpec | None = ...,
         verify: _training_pb2.VerifySpec | None = ...,
+        draw: _training_pb2.DrawSpec | None = ...,
+        evaluate: _training_pb2.EvaluateSpec | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
@@ -451,11 +463,11 @@ class Job(_message.Message):
         creator: _builtins.str = ...,
         usage: Global___Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "export_model", b"export_model", "failure", b"failure", "fine_tune", b"fine_tune", "forecast", b"forecast", "import_model", b"import_model", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "train", b"train", "update_time", b"update_time", "usage", b"usage", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "draw", b"draw", "end_time", b"end_time", "evaluate", b"evaluate", "export_model", b"export_model", "failure", b"failure", "fine_tune", b"fine_tune", "forecast", b"forecast", "import_model", b"import_model", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "train", b"train", "update_time", b"update_time", "usage", b"usage", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "export_model", b"export_model", "failure", b"failure", "fine_tune", b"fine_tune", "forecast", b"forecast", "import_model", b"import_model", "labels", b"labels", "model_version", b"model_version", "name", b"name", "pausing", b"pausing", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "state", b"state", "train", b"train", "uid", b"uid", "update_time", b"update_time", "usage", b"usage", "verify", b"verify", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "create_time", b"create_time", "creator", b"creator", "draw", b"draw", "end_time", b"end_time", "evaluate", b"evaluate", "export_model", b"export_model", "failure", b"failure", "fine_tune", b"fine_tune", "forecast", b"forecast", "import_model", b"import_model", "labels", b"labels", "model_version", b"model_version", "name", b"name", "pausing", b"pausing", "progress", b"progress", "retry_time", b"retry_time", "spec", b"spec", "start_time", b"start_time", "state", b"state", "train", b"train", "uid", b"uid", "update_time", b"update_time", "usage", b"usage", "verify", b"verify", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune", "import_model", "export_model", "verify"]  # noqa: Y015
+    _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["train", "fine_tune", "import_model", "export_model", "verify", "draw", "evaluate"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
 
@@ -627,6 +639,182 @@ class FineTuneRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FineTuneRequest: _TypeAlias = FineTuneRequest  # noqa: Y015
+
+@_typing.final
+class DrawAnswersRequest(_message.Message):
+    """Asks to draw answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`, or `projects/-`."""
+    job_id: _builtins.str
+    """Id of the new job: lower-case letters, digits and hyphens. Default: made by the service."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    @_builtins.property
+    def spec(self) -> _training_pb2.DrawSpec:
+        """What to draw."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        spec: _training_pb2.DrawSpec | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "labels", b"labels", "parent", b"parent", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrawAnswersRequest: _TypeAlias = DrawAnswersRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateModelRequest(_message.Message):
+    """Asks to measure a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}`, or `projects/-`."""
+    job_id: _builtins.str
+    """Id of the new job: lower-case letters, digits and hyphens. Default: made by the service."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    @_builtins.property
+    def spec(self) -> _training_pb2.EvaluateSpec:
+        """What to measure."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        job_id: _builtins.str = ...,
+        spec: _training_pb2.EvaluateSpec | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "labels", b"labels", "parent", b"parent", "request_id", b"request_id", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateModelRequest: _TypeAlias = EvaluateModelRequest  # noqa: Y015
+
+@_typing.final
+class RetrainModelRequest(_message.Message):
+    """Asks to tune again without retracted votes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}/versions/{version}`, or an alias."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own labels."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrainModelRequest: _TypeAlias = RetrainModelRequest  # noqa: Y015
 
 @_typing.final
 class VerifyJobRequest(_message.Message):

@@ -50,6 +50,21 @@ class JobsStub(object):
                 request_serializer=tutelage_dot_v1_dot_jobs__pb2.VerifyJobRequest.SerializeToString,
                 response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.DrawAnswers = channel.unary_unary(
+                '/tutelage.v1.Jobs/DrawAnswers',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.DrawAnswersRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.EvaluateModel = channel.unary_unary(
+                '/tutelage.v1.Jobs/EvaluateModel',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.EvaluateModelRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.RetrainModel = channel.unary_unary(
+                '/tutelage.v1.Jobs/RetrainModel',
+                request_serializer=tutelage_dot_v1_dot_jobs__pb2.RetrainModelRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
         self.GetReceipt = channel.unary_unary(
                 '/tutelage.v1.Jobs/GetReceipt',
                 request_serializer=tutelage_dot_v1_dot_jobs__pb2.GetReceiptRequest.SerializeToString,
@@ -149,6 +164,30 @@ class JobsServicer(object):
         The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
         and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
         the job has no checkpoint to begin at or has not recorded those steps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrawAnswers(self, request, context):
+        """Submits the drawing of answers to many prompts. Errors: NOT_FOUND for a model or the prompts, FAILED_PRECONDITION for
+        a reward model where a model that writes is wanted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateModel(self, request, context):
+        """Submits the measuring of a model. Errors: NOT_FOUND for the model or the dataset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetrainModel(self, request, context):
+        """Tunes again what a version was tuned with, without the votes that were retracted since: freezes the feedback set
+        anew, and submits the same specification on it. Errors: FAILED_PRECONDITION if no vote of the version is retracted, or
+        if it was not tuned on a feedback set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -271,6 +310,21 @@ def add_JobsServicer_to_server(servicer, server):
             'VerifyJob': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyJob,
                     request_deserializer=tutelage_dot_v1_dot_jobs__pb2.VerifyJobRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'DrawAnswers': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawAnswers,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.DrawAnswersRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'EvaluateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateModel,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.EvaluateModelRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'RetrainModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetrainModel,
+                    request_deserializer=tutelage_dot_v1_dot_jobs__pb2.RetrainModelRequest.FromString,
                     response_serializer=tutelage_dot_v1_dot_jobs__pb2.Job.SerializeToString,
             ),
             'GetReceipt': grpc.unary_unary_rpc_method_handler(
@@ -420,6 +474,87 @@ class Jobs(object):
             target,
             '/tutelage.v1.Jobs/VerifyJob',
             tutelage_dot_v1_dot_jobs__pb2.VerifyJobRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawAnswers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/DrawAnswers',
+            tutelage_dot_v1_dot_jobs__pb2.DrawAnswersRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/EvaluateModel',
+            tutelage_dot_v1_dot_jobs__pb2.EvaluateModelRequest.SerializeToString,
+            tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetrainModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Jobs/RetrainModel',
+            tutelage_dot_v1_dot_jobs__pb2.RetrainModelRequest.SerializeToString,
             tutelage_dot_v1_dot_jobs__pb2.Job.FromString,
             options,
             channel_credentials,

@@ -61,6 +61,17 @@ class JobsStub:
     and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
     the job has no checkpoint to begin at or has not recorded those steps.
     """
+    DrawAnswers: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DrawAnswersRequest, _jobs_pb2.Job]
+    """Submits the drawing of answers to many prompts. Errors: NOT_FOUND for a model or the prompts, FAILED_PRECONDITION for
+    a reward model where a model that writes is wanted.
+    """
+    EvaluateModel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.EvaluateModelRequest, _jobs_pb2.Job]
+    """Submits the measuring of a model. Errors: NOT_FOUND for the model or the dataset."""
+    RetrainModel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RetrainModelRequest, _jobs_pb2.Job]
+    """Tunes again what a version was tuned with, without the votes that were retracted since: freezes the feedback set
+    anew, and submits the same specification on it. Errors: FAILED_PRECONDITION if no vote of the version is retracted, or
+    if it was not tuned on a feedback set.
+    """
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetReceiptRequest, _jobs_pb2.Receipt]
     """Returns what a run can be held to: seeds, hashes and versions. Errors: FAILED_PRECONDITION before its first step."""
     ListJobFiles: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobFilesRequest, _jobs_pb2.ListJobFilesResponse]
@@ -128,6 +139,17 @@ class JobsAsyncStub(JobsStub):
     The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
     and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
     the job has no checkpoint to begin at or has not recorded those steps.
+    """
+    DrawAnswers: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DrawAnswersRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Submits the drawing of answers to many prompts. Errors: NOT_FOUND for a model or the prompts, FAILED_PRECONDITION for
+    a reward model where a model that writes is wanted.
+    """
+    EvaluateModel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.EvaluateModelRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Submits the measuring of a model. Errors: NOT_FOUND for the model or the dataset."""
+    RetrainModel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RetrainModelRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Tunes again what a version was tuned with, without the votes that were retracted since: freezes the feedback set
+    anew, and submits the same specification on it. Errors: FAILED_PRECONDITION if no vote of the version is retracted, or
+    if it was not tuned on a feedback set.
     """
     GetReceipt: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetReceiptRequest, _jobs_pb2.Receipt]  # type: ignore[assignment]
     """Returns what a run can be held to: seeds, hashes and versions. Errors: FAILED_PRECONDITION before its first step."""
@@ -211,6 +233,35 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         The answer is a job of its own. It succeeds whatever it finds: a note of kind `verified` or `differs` says which,
         and names the first step that differs; `report.json` among its files has the numbers. Errors: FAILED_PRECONDITION if
         the job has no checkpoint to begin at or has not recorded those steps.
+        """
+
+    @_abc_1.abstractmethod
+    def DrawAnswers(
+        self,
+        request: _jobs_pb2.DrawAnswersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Submits the drawing of answers to many prompts. Errors: NOT_FOUND for a model or the prompts, FAILED_PRECONDITION for
+        a reward model where a model that writes is wanted.
+        """
+
+    @_abc_1.abstractmethod
+    def EvaluateModel(
+        self,
+        request: _jobs_pb2.EvaluateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Submits the measuring of a model. Errors: NOT_FOUND for the model or the dataset."""
+
+    @_abc_1.abstractmethod
+    def RetrainModel(
+        self,
+        request: _jobs_pb2.RetrainModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Tunes again what a version was tuned with, without the votes that were retracted since: freezes the feedback set
+        anew, and submits the same specification on it. Errors: FAILED_PRECONDITION if no vote of the version is retracted, or
+        if it was not tuned on a feedback set.
         """
 
     @_abc_1.abstractmethod

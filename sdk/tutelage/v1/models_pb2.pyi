@@ -91,6 +91,8 @@ class ModelVersion(_message.Message):
     FINE_TUNE_FIELD_NUMBER: _builtins.int
     IMPORT_MODEL_FIELD_NUMBER: _builtins.int
     PARENT_VERSION_FIELD_NUMBER: _builtins.int
+    REWARD_MODEL_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`projects/{project}/models/{model}/versions/{version}`, versions counting 1, 2, 3."""
     uid: _builtins.str
@@ -117,6 +119,8 @@ class ModelVersion(_message.Message):
     """Version of the software that trained it."""
     parent_version: _builtins.str
     """The version that it was tuned from, `projects/{project}/models/{model}/versions/{version}`."""
+    reward_model: _builtins.bool
+    """Whether it scores texts, and does not write them."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was published."""
@@ -132,6 +136,10 @@ class ModelVersion(_message.Message):
     @_builtins.property
     def import_model(self) -> _training_pb2.ImportModelSpec:
         """What it was imported from, instead of `train`."""
+
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Aliases that it has, such as `prod`."""
 
     def __init__(
         self,
@@ -153,10 +161,12 @@ class ModelVersion(_message.Message):
         fine_tune: _training_pb2.FineTuneSpec | None = ...,
         import_model: _training_pb2.ImportModelSpec | None = ...,
         parent_version: _builtins.str = ...,
+        reward_model: _builtins.bool = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "create_time", b"create_time", "fine_tune", b"fine_tune", "import_model", b"import_model", "train", b"train", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "create_time", b"create_time", "dataset_sha256", b"dataset_sha256", "fine_tune", b"fine_tune", "import_model", b"import_model", "job", b"job", "manifest_sha256", b"manifest_sha256", "name", b"name", "parameters", b"parameters", "parent_version", b"parent_version", "size_bytes", b"size_bytes", "software_version", b"software_version", "steps", b"steps", "train", b"train", "uid", b"uid", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte", "_validation_loss", b"_validation_loss", "aliases", b"aliases", "create_time", b"create_time", "dataset_sha256", b"dataset_sha256", "fine_tune", b"fine_tune", "import_model", b"import_model", "job", b"job", "manifest_sha256", b"manifest_sha256", "name", b"name", "parameters", b"parameters", "parent_version", b"parent_version", "reward_model", b"reward_model", "size_bytes", b"size_bytes", "software_version", b"software_version", "steps", b"steps", "train", b"train", "uid", b"uid", "validation_bits_per_byte", b"validation_bits_per_byte", "validation_loss", b"validation_loss", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__validation_bits_per_byte: _TypeAlias = _typing.Literal["validation_bits_per_byte"]  # noqa: Y015
     _WhichOneofArgType__validation_bits_per_byte: _TypeAlias = _typing.Literal["_validation_bits_per_byte", b"_validation_bits_per_byte"]  # noqa: Y015
@@ -168,6 +178,260 @@ class ModelVersion(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validation_loss) -> _WhichOneofReturnType__validation_loss | None: ...
 
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
+
+@_typing.final
+class Alias(_message.Message):
+    """A name that people and programs use for a version. It can be given wherever a version can."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}/aliases/{alias}`."""
+    model_version: _builtins.str
+    """The version that has it, `projects/{project}/models/{model}/versions/{version}`."""
+    etag: _builtins.str
+    """Changes with every move."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last moved."""
+
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasMove]:
+        """Its moves, newest first; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        moves: _abc.Iterable[Global___AliasMove] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "model_version", b"model_version", "moves", b"moves", "name", b"name", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alias: _TypeAlias = Alias  # noqa: Y015
+
+@_typing.final
+class AliasMove(_message.Message):
+    """A move of an alias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    FORCED_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The version that got it."""
+    actor: _builtins.str
+    """Who moved it, `projects/{project}/apiKeys/{key}`."""
+    reason: _builtins.str
+    """Why, in the words of the mover."""
+    gate: _builtins.str
+    """What the gate said: `better`, `no duel`, or what spoke against it."""
+    forced: _builtins.bool
+    """Whether it was moved against the gate."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        gate: _builtins.str = ...,
+        forced: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "forced", b"forced", "gate", b"gate", "model_version", b"model_version", "reason", b"reason", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AliasMove: _TypeAlias = AliasMove  # noqa: Y015
+
+@_typing.final
+class PromoteModelRequest(_message.Message):
+    """Asks to move an alias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The version, `projects/{project}/models/{model}/versions/{version}`; the version is a number or `latest`."""
+    alias: _builtins.str
+    """The alias: lower-case letters, digits and hyphens, not `latest`, and not `v` with a number."""
+    etag: _builtins.str
+    """The etag of the alias as the caller knows it. Unset: whatever it is."""
+    force: _builtins.bool
+    """Whether to move it against the gate; it is recorded."""
+    reason: _builtins.str
+    """Why; at most 1,000 characters. Required with `force`."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        force: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "etag", b"etag", "force", b"force", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromoteModelRequest: _TypeAlias = PromoteModelRequest  # noqa: Y015
+
+@_typing.final
+class RollBackAliasRequest(_message.Message):
+    """Asks to move an alias back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}/aliases/{alias}`."""
+    etag: _builtins.str
+    """The etag of the alias as the caller knows it. Unset: whatever it is."""
+    reason: _builtins.str
+    """Why; at most 1,000 characters."""
+    request_id: _builtins.str
+    """A UUID that makes repeating this call safe."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackAliasRequest: _TypeAlias = RollBackAliasRequest  # noqa: Y015
+
+@_typing.final
+class GetAliasRequest(_message.Message):
+    """Asks for one alias."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}/aliases/{alias}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAliasRequest: _TypeAlias = GetAliasRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasesRequest(_message.Message):
+    """Asks for the aliases of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`projects/{project}/models/{model}`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasesRequest: _TypeAlias = ListAliasesRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasesResponse(_message.Message):
+    """The aliases of a model; few, so there are no pages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alias]:
+        """The aliases."""
+
+    def __init__(
+        self,
+        *,
+        aliases: _abc.Iterable[Global___Alias] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasesResponse: _TypeAlias = ListAliasesResponse  # noqa: Y015
+
+@_typing.final
+class GetLineageRequest(_message.Message):
+    """Asks where a thing comes from, and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`projects/{project}/models/{model}/versions/{version}`, `projects/{project}/models/{model}/aliases/{alias}`,
+    `projects/{project}/feedbackSets/{feedback_set}` or `projects/{project}/datasets/{dataset}`.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLineageRequest: _TypeAlias = GetLineageRequest  # noqa: Y015
 
 @_typing.final
 class ImportModelRequest(_message.Message):
@@ -373,7 +637,9 @@ class GetModelVersionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`projects/{project}/models/{model}/versions/{version}`; the version is a number or `latest`."""
+    """`projects/{project}/models/{model}/versions/{version}`; the version is a number or `latest`. Or
+    `projects/{project}/models/{model}/aliases/{alias}`.
+    """
     def __init__(
         self,
         *,

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from tutelage.v1 import jobs_pb2 as tutelage_dot_v1_dot_jobs__pb2
+from tutelage.v1 import lineage_pb2 as tutelage_dot_v1_dot_lineage__pb2
 from tutelage.v1 import models_pb2 as tutelage_dot_v1_dot_models__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -66,6 +67,31 @@ class ModelsStub(object):
                 request_serializer=tutelage_dot_v1_dot_models__pb2.ListModelVersionsRequest.SerializeToString,
                 response_deserializer=tutelage_dot_v1_dot_models__pb2.ListModelVersionsResponse.FromString,
                 _registered_method=True)
+        self.PromoteModel = channel.unary_unary(
+                '/tutelage.v1.Models/PromoteModel',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.PromoteModelRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_models__pb2.Alias.FromString,
+                _registered_method=True)
+        self.RollBackAlias = channel.unary_unary(
+                '/tutelage.v1.Models/RollBackAlias',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.RollBackAliasRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_models__pb2.Alias.FromString,
+                _registered_method=True)
+        self.GetAlias = channel.unary_unary(
+                '/tutelage.v1.Models/GetAlias',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.GetAliasRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_models__pb2.Alias.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/tutelage.v1.Models/ListAliases',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_models__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.GetLineage = channel.unary_unary(
+                '/tutelage.v1.Models/GetLineage',
+                request_serializer=tutelage_dot_v1_dot_models__pb2.GetLineageRequest.SerializeToString,
+                response_deserializer=tutelage_dot_v1_dot_lineage__pb2.Lineage.FromString,
+                _registered_method=True)
 
 
 class ModelsServicer(object):
@@ -117,6 +143,45 @@ class ModelsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PromoteModel(self, request, context):
+        """Moves an alias, such as `prod`, to a version; makes it, if there is none. Errors: FAILED_PRECONDITION with GATE_CLOSED
+        if a duel against the version that has the alias says worse, if checks that this version passed fail, or if a vote in
+        the version was retracted, unless `force` is set; ABORTED with ETAG_MISMATCH if somebody else moved it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackAlias(self, request, context):
+        """Moves an alias back to the version that it had before. Errors: FAILED_PRECONDITION if it had none, ABORTED with
+        ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlias(self, request, context):
+        """Returns one alias with its history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Lists the aliases of a model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLineage(self, request, context):
+        """Returns everything that a version, a feedback set or a dataset was made of, back to the first dataset, and what was
+        made of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +214,31 @@ def add_ModelsServicer_to_server(servicer, server):
                     servicer.ListModelVersions,
                     request_deserializer=tutelage_dot_v1_dot_models__pb2.ListModelVersionsRequest.FromString,
                     response_serializer=tutelage_dot_v1_dot_models__pb2.ListModelVersionsResponse.SerializeToString,
+            ),
+            'PromoteModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteModel,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.PromoteModelRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_models__pb2.Alias.SerializeToString,
+            ),
+            'RollBackAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackAlias,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.RollBackAliasRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_models__pb2.Alias.SerializeToString,
+            ),
+            'GetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlias,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.GetAliasRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_models__pb2.Alias.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.ListAliasesRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_models__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'GetLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLineage,
+                    request_deserializer=tutelage_dot_v1_dot_models__pb2.GetLineageRequest.FromString,
+                    response_serializer=tutelage_dot_v1_dot_lineage__pb2.Lineage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +404,141 @@ class Models(object):
             '/tutelage.v1.Models/ListModelVersions',
             tutelage_dot_v1_dot_models__pb2.ListModelVersionsRequest.SerializeToString,
             tutelage_dot_v1_dot_models__pb2.ListModelVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/PromoteModel',
+            tutelage_dot_v1_dot_models__pb2.PromoteModelRequest.SerializeToString,
+            tutelage_dot_v1_dot_models__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/RollBackAlias',
+            tutelage_dot_v1_dot_models__pb2.RollBackAliasRequest.SerializeToString,
+            tutelage_dot_v1_dot_models__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/GetAlias',
+            tutelage_dot_v1_dot_models__pb2.GetAliasRequest.SerializeToString,
+            tutelage_dot_v1_dot_models__pb2.Alias.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/ListAliases',
+            tutelage_dot_v1_dot_models__pb2.ListAliasesRequest.SerializeToString,
+            tutelage_dot_v1_dot_models__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tutelage.v1.Models/GetLineage',
+            tutelage_dot_v1_dot_models__pb2.GetLineageRequest.SerializeToString,
+            tutelage_dot_v1_dot_lineage__pb2.Lineage.FromString,
             options,
             channel_credentials,
             insecure,

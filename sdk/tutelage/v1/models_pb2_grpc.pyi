@@ -6,6 +6,7 @@ What jobs produce: models, each a series of versions that never change."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from tutelage.v1 import jobs_pb2 as _jobs_pb2
+from tutelage.v1 import lineage_pb2 as _lineage_pb2
 from tutelage.v1 import models_pb2 as _models_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -51,6 +52,23 @@ class ModelsStub:
     """Returns one version; `versions/latest` is the newest."""
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListModelVersionsRequest, _models_pb2.ListModelVersionsResponse]
     """Lists the versions of a model, newest first."""
+    PromoteModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.PromoteModelRequest, _models_pb2.Alias]
+    """Moves an alias, such as `prod`, to a version; makes it, if there is none. Errors: FAILED_PRECONDITION with GATE_CLOSED
+    if a duel against the version that has the alias says worse, if checks that this version passed fail, or if a vote in
+    the version was retracted, unless `force` is set; ABORTED with ETAG_MISMATCH if somebody else moved it.
+    """
+    RollBackAlias: _grpc.UnaryUnaryMultiCallable[_models_pb2.RollBackAliasRequest, _models_pb2.Alias]
+    """Moves an alias back to the version that it had before. Errors: FAILED_PRECONDITION if it had none, ABORTED with
+    ETAG_MISMATCH.
+    """
+    GetAlias: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetAliasRequest, _models_pb2.Alias]
+    """Returns one alias with its history."""
+    ListAliases: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListAliasesRequest, _models_pb2.ListAliasesResponse]
+    """Lists the aliases of a model."""
+    GetLineage: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetLineageRequest, _lineage_pb2.Lineage]
+    """Returns everything that a version, a feedback set or a dataset was made of, back to the first dataset, and what was
+    made of it.
+    """
 
 @_typing.type_check_only
 class ModelsAsyncStub(ModelsStub):
@@ -74,6 +92,23 @@ class ModelsAsyncStub(ModelsStub):
     """Returns one version; `versions/latest` is the newest."""
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelVersionsRequest, _models_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a model, newest first."""
+    PromoteModel: _aio.UnaryUnaryMultiCallable[_models_pb2.PromoteModelRequest, _models_pb2.Alias]  # type: ignore[assignment]
+    """Moves an alias, such as `prod`, to a version; makes it, if there is none. Errors: FAILED_PRECONDITION with GATE_CLOSED
+    if a duel against the version that has the alias says worse, if checks that this version passed fail, or if a vote in
+    the version was retracted, unless `force` is set; ABORTED with ETAG_MISMATCH if somebody else moved it.
+    """
+    RollBackAlias: _aio.UnaryUnaryMultiCallable[_models_pb2.RollBackAliasRequest, _models_pb2.Alias]  # type: ignore[assignment]
+    """Moves an alias back to the version that it had before. Errors: FAILED_PRECONDITION if it had none, ABORTED with
+    ETAG_MISMATCH.
+    """
+    GetAlias: _aio.UnaryUnaryMultiCallable[_models_pb2.GetAliasRequest, _models_pb2.Alias]  # type: ignore[assignment]
+    """Returns one alias with its history."""
+    ListAliases: _aio.UnaryUnaryMultiCallable[_models_pb2.ListAliasesRequest, _models_pb2.ListAliasesResponse]  # type: ignore[assignment]
+    """Lists the aliases of a model."""
+    GetLineage: _aio.UnaryUnaryMultiCallable[_models_pb2.GetLineageRequest, _lineage_pb2.Lineage]  # type: ignore[assignment]
+    """Returns everything that a version, a feedback set or a dataset was made of, back to the first dataset, and what was
+    made of it.
+    """
 
 class ModelsServicer(metaclass=_abc_1.ABCMeta):
     """Lists models and their versions."""
@@ -130,5 +165,52 @@ class ModelsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.ListModelVersionsResponse, _abc.Awaitable[_models_pb2.ListModelVersionsResponse]]:
         """Lists the versions of a model, newest first."""
+
+    @_abc_1.abstractmethod
+    def PromoteModel(
+        self,
+        request: _models_pb2.PromoteModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Alias, _abc.Awaitable[_models_pb2.Alias]]:
+        """Moves an alias, such as `prod`, to a version; makes it, if there is none. Errors: FAILED_PRECONDITION with GATE_CLOSED
+        if a duel against the version that has the alias says worse, if checks that this version passed fail, or if a vote in
+        the version was retracted, unless `force` is set; ABORTED with ETAG_MISMATCH if somebody else moved it.
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackAlias(
+        self,
+        request: _models_pb2.RollBackAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Alias, _abc.Awaitable[_models_pb2.Alias]]:
+        """Moves an alias back to the version that it had before. Errors: FAILED_PRECONDITION if it had none, ABORTED with
+        ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlias(
+        self,
+        request: _models_pb2.GetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Alias, _abc.Awaitable[_models_pb2.Alias]]:
+        """Returns one alias with its history."""
+
+    @_abc_1.abstractmethod
+    def ListAliases(
+        self,
+        request: _models_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.ListAliasesResponse, _abc.Awaitable[_models_pb2.ListAliasesResponse]]:
+        """Lists the aliases of a model."""
+
+    @_abc_1.abstractmethod
+    def GetLineage(
+        self,
+        request: _models_pb2.GetLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.Lineage, _abc.Awaitable[_lineage_pb2.Lineage]]:
+        """Returns everything that a version, a feedback set or a dataset was made of, back to the first dataset, and what was
+        made of it.
+        """
 
 def add_ModelsServicer_to_server(servicer: ModelsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

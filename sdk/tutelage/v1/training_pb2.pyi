@@ -207,6 +207,54 @@ LOSS_ON_COMPLETION: LossOn.ValueType  # 2
 """The completion, or what the assistant says in a conversation."""
 Global___LossOn: _TypeAlias = LossOn  # noqa: Y015
 
+class _Method:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Method.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    METHOD_UNSPECIFIED: _Method.ValueType  # 0
+    """SFT."""
+    METHOD_SFT: _Method.ValueType  # 1
+    """The next token of examples: texts, prompts with completions, conversations, or the examples of a feedback set."""
+    METHOD_DPO: _Method.ValueType  # 2
+    """Direct preference optimization, on pairs (Rafailov et al. 2023)."""
+    METHOD_IPO: _Method.ValueType  # 3
+    """Identity preference optimization, on pairs (Azar et al. 2023)."""
+    METHOD_KTO: _Method.ValueType  # 4
+    """Kahneman-Tversky optimization, on labelled answers (Ethayarajh et al. 2024)."""
+    METHOD_SIMPO: _Method.ValueType  # 5
+    """Simple preference optimization, on pairs, without a reference (Meng et al. 2024)."""
+    METHOD_ORPO: _Method.ValueType  # 6
+    """Odds ratio preference optimization, on pairs, without a reference (Hong et al. 2024)."""
+    METHOD_REWARD: _Method.ValueType  # 7
+    """A reward model, on pairs (Ouyang et al. 2022): it scores texts and cannot be sampled from."""
+    METHOD_GRPO: _Method.ValueType  # 8
+    """Group relative policy optimization, on prompts (Shao et al. 2024): the model answers, and learns from scores."""
+
+class Method(_Method, metaclass=_MethodEnumTypeWrapper):
+    """What fine-tuning learns from."""
+
+METHOD_UNSPECIFIED: Method.ValueType  # 0
+"""SFT."""
+METHOD_SFT: Method.ValueType  # 1
+"""The next token of examples: texts, prompts with completions, conversations, or the examples of a feedback set."""
+METHOD_DPO: Method.ValueType  # 2
+"""Direct preference optimization, on pairs (Rafailov et al. 2023)."""
+METHOD_IPO: Method.ValueType  # 3
+"""Identity preference optimization, on pairs (Azar et al. 2023)."""
+METHOD_KTO: Method.ValueType  # 4
+"""Kahneman-Tversky optimization, on labelled answers (Ethayarajh et al. 2024)."""
+METHOD_SIMPO: Method.ValueType  # 5
+"""Simple preference optimization, on pairs, without a reference (Meng et al. 2024)."""
+METHOD_ORPO: Method.ValueType  # 6
+"""Odds ratio preference optimization, on pairs, without a reference (Hong et al. 2024)."""
+METHOD_REWARD: Method.ValueType  # 7
+"""A reward model, on pairs (Ouyang et al. 2022): it scores texts and cannot be sampled from."""
+METHOD_GRPO: Method.ValueType  # 8
+"""Group relative policy optimization, on prompts (Shao et al. 2024): the model answers, and learns from scores."""
+Global___Method: _TypeAlias = Method  # noqa: Y015
+
 class _ExportFormat:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -998,6 +1046,9 @@ class FineTuneSpec(_message.Message):
     REGULARIZATION_FIELD_NUMBER: _builtins.int
     COMPUTE_FIELD_NUMBER: _builtins.int
     CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    PREFERENCE_FIELD_NUMBER: _builtins.int
+    GRPO_FIELD_NUMBER: _builtins.int
     base: _builtins.str
     """What to begin with: a model, `projects/{project}/models/{model}`, one version of it, or a checkpoint of a job,
     `projects/{project}/jobs/{job}/checkpoints/{step}`. The job shows the exact version.
@@ -1014,6 +1065,8 @@ class FineTuneSpec(_message.Message):
     """Id of the model under which the result is published as a new version. Default: the model of the base."""
     context_length: _builtins.int
     """Longest sequence, in tokens; 8 to the context of the base. Default: the context of the base, at most 2048."""
+    method: Global___Method.ValueType
+    """What is learnt from the rows. Default SFT. Each method wants its own kind of rows: see `Method`."""
     @_builtins.property
     def mixture(self) -> _containers.RepeatedCompositeFieldContainer[Global___MixturePart]:
         """Further datasets, each with its share; at most 15."""
@@ -1050,6 +1103,14 @@ class FineTuneSpec(_message.Message):
     def compute(self) -> Global___ComputeSpec:
         """How a step is computed."""
 
+    @_builtins.property
+    def preference(self) -> Global___PreferenceSpec:
+        """Settings of the methods that learn from preferences."""
+
+    @_builtins.property
+    def grpo(self) -> Global___GrpoSpec:
+        """Settings of GRPO."""
+
     def __init__(
         self,
         *,
@@ -1069,13 +1130,18 @@ class FineTuneSpec(_message.Message):
         regularization: Global___RegularizationSpec | None = ...,
         compute: Global___ComputeSpec | None = ...,
         context_length: _builtins.int | None = ...,
+        method: Global___Method.ValueType | None = ...,
+        preference: Global___PreferenceSpec | None = ...,
+        grpo: Global___GrpoSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "_seed", b"_seed", "_steps", b"_steps", "checkpoints", b"checkpoints", "compute", b"compute", "context_length", b"context_length", "evaluation", b"evaluation", "lora", b"lora", "optimization", b"optimization", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "_method", b"_method", "_seed", b"_seed", "_steps", b"_steps", "checkpoints", b"checkpoints", "compute", b"compute", "context_length", b"context_length", "evaluation", b"evaluation", "grpo", b"grpo", "lora", b"lora", "method", b"method", "optimization", b"optimization", "preference", b"preference", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "_seed", b"_seed", "_steps", b"_steps", "base", b"base", "checkpoints", b"checkpoints", "compute", b"compute", "context_length", b"context_length", "dataset", b"dataset", "evaluation", b"evaluation", "lora", b"lora", "mixture", b"mixture", "model", b"model", "optimization", b"optimization", "precision", b"precision", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "_method", b"_method", "_seed", b"_seed", "_steps", b"_steps", "base", b"base", "checkpoints", b"checkpoints", "compute", b"compute", "context_length", b"context_length", "dataset", b"dataset", "evaluation", b"evaluation", "grpo", b"grpo", "lora", b"lora", "method", b"method", "mixture", b"mixture", "model", b"model", "optimization", b"optimization", "precision", b"precision", "preference", b"preference", "regularization", b"regularization", "rows", b"rows", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__context_length: _TypeAlias = _typing.Literal["context_length"]  # noqa: Y015
     _WhichOneofArgType__context_length: _TypeAlias = _typing.Literal["_context_length", b"_context_length"]  # noqa: Y015
+    _WhichOneofReturnType__method: _TypeAlias = _typing.Literal["method"]  # noqa: Y015
+    _WhichOneofArgType__method: _TypeAlias = _typing.Literal["_method", b"_method"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__steps: _TypeAlias = _typing.Literal["steps"]  # noqa: Y015
@@ -1083,11 +1149,350 @@ class FineTuneSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__context_length) -> _WhichOneofReturnType__context_length | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__method) -> _WhichOneofReturnType__method | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__steps) -> _WhichOneofReturnType__steps | None: ...
 
 Global___FineTuneSpec: _TypeAlias = FineTuneSpec  # noqa: Y015
+
+@_typing.final
+class PreferenceSpec(_message.Message):
+    """How a model learns from preferences. The reference of DPO, IPO and KTO is the base; its log-probabilities are computed
+    once, before the first step.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BETA_FIELD_NUMBER: _builtins.int
+    LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    SFT_WEIGHT_FIELD_NUMBER: _builtins.int
+    DESIRABLE_WEIGHT_FIELD_NUMBER: _builtins.int
+    UNDESIRABLE_WEIGHT_FIELD_NUMBER: _builtins.int
+    beta: _builtins.float
+    """How closely the model stays to the reference; above 0, at most 100. Default 0.1; SimPO 2; ORPO: the weight of the odds
+    ratio, default 0.1. Not of reward models.
+    """
+    label_smoothing: _builtins.float
+    """Share of pairs that are taken to be the wrong way round; 0 to below 0.5. Default 0. DPO only (Chowdhury et al. 2024)."""
+    margin: _builtins.float
+    """The margin between chosen and rejected answers that SimPO aims at; 0 to 100. Default 0.5. SimPO only."""
+    sft_weight: _builtins.float
+    """Weight of learning the chosen answer itself (Pang et al. 2024); 0 to 100. Default 0. DPO and IPO only."""
+    desirable_weight: _builtins.float
+    """Weight of answers labelled good; above 0, at most 100. Default 1. KTO only."""
+    undesirable_weight: _builtins.float
+    """Weight of answers labelled bad; above 0, at most 100. Default 1. KTO only."""
+    def __init__(
+        self,
+        *,
+        beta: _builtins.float | None = ...,
+        label_smoothing: _builtins.float | None = ...,
+        margin: _builtins.float | None = ...,
+        sft_weight: _builtins.float | None = ...,
+        desirable_weight: _builtins.float | None = ...,
+        undesirable_weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_desirable_weight", b"_desirable_weight", "_label_smoothing", b"_label_smoothing", "_margin", b"_margin", "_sft_weight", b"_sft_weight", "_undesirable_weight", b"_undesirable_weight", "beta", b"beta", "desirable_weight", b"desirable_weight", "label_smoothing", b"label_smoothing", "margin", b"margin", "sft_weight", b"sft_weight", "undesirable_weight", b"undesirable_weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_desirable_weight", b"_desirable_weight", "_label_smoothing", b"_label_smoothing", "_margin", b"_margin", "_sft_weight", b"_sft_weight", "_undesirable_weight", b"_undesirable_weight", "beta", b"beta", "desirable_weight", b"desirable_weight", "label_smoothing", b"label_smoothing", "margin", b"margin", "sft_weight", b"sft_weight", "undesirable_weight", b"undesirable_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
+    _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015
+    _WhichOneofReturnType__desirable_weight: _TypeAlias = _typing.Literal["desirable_weight"]  # noqa: Y015
+    _WhichOneofArgType__desirable_weight: _TypeAlias = _typing.Literal["_desirable_weight", b"_desirable_weight"]  # noqa: Y015
+    _WhichOneofReturnType__label_smoothing: _TypeAlias = _typing.Literal["label_smoothing"]  # noqa: Y015
+    _WhichOneofArgType__label_smoothing: _TypeAlias = _typing.Literal["_label_smoothing", b"_label_smoothing"]  # noqa: Y015
+    _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
+    _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    _WhichOneofReturnType__sft_weight: _TypeAlias = _typing.Literal["sft_weight"]  # noqa: Y015
+    _WhichOneofArgType__sft_weight: _TypeAlias = _typing.Literal["_sft_weight", b"_sft_weight"]  # noqa: Y015
+    _WhichOneofReturnType__undesirable_weight: _TypeAlias = _typing.Literal["undesirable_weight"]  # noqa: Y015
+    _WhichOneofArgType__undesirable_weight: _TypeAlias = _typing.Literal["_undesirable_weight", b"_undesirable_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta) -> _WhichOneofReturnType__beta | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__desirable_weight) -> _WhichOneofReturnType__desirable_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label_smoothing) -> _WhichOneofReturnType__label_smoothing | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sft_weight) -> _WhichOneofReturnType__sft_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__undesirable_weight) -> _WhichOneofReturnType__undesirable_weight | None: ...
+
+Global___PreferenceSpec: _TypeAlias = PreferenceSpec  # noqa: Y015
+
+@_typing.final
+class Checker(_message.Message):
+    """A program that scores an answer from 0 to 1; nothing of the answer is run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ARGUMENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`python-parses` (share of lines in the longest beginning that parses as Python), `json-parses`, `contains`,
+    `excludes`, `length-at-most` (characters).
+    """
+    argument: _builtins.str
+    """What to look for, or the longest length; at most 1,000 characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        argument: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["argument", b"argument", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Checker: _TypeAlias = Checker  # noqa: Y015
+
+@_typing.final
+class GrpoSpec(_message.Message):
+    """How GRPO draws answers and learns from them. Either a checker or a reward model scores them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_TOKENS_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    CHECKER_FIELD_NUMBER: _builtins.int
+    REWARD_MODEL_FIELD_NUMBER: _builtins.int
+    KL_WEIGHT_FIELD_NUMBER: _builtins.int
+    CLIP_RATIO_FIELD_NUMBER: _builtins.int
+    UPDATES_FIELD_NUMBER: _builtins.int
+    group_size: _builtins.int
+    """Answers to each prompt, which are compared with one another; 2 to 64. Default 8."""
+    max_tokens: _builtins.int
+    """Most tokens of an answer; 1 to 4096. Default 64."""
+    temperature: _builtins.float
+    """How freely to draw; above 0, at most 10. Default 1."""
+    reward_model: _builtins.str
+    """A reward model that scores: a model, a version or an alias. The job shows the exact version."""
+    kl_weight: _builtins.float
+    """Weight of staying close to the base; 0 to 100. Default 0.04."""
+    clip_ratio: _builtins.float
+    """How far the probability of a token may move in one step, as a ratio; above 0, below 1. Default 0.2."""
+    updates: _builtins.int
+    """Updates from the same answers; 1 to 16. Default 1."""
+    @_builtins.property
+    def checker(self) -> Global___Checker:
+        """A checker that scores."""
+
+    def __init__(
+        self,
+        *,
+        group_size: _builtins.int | None = ...,
+        max_tokens: _builtins.int | None = ...,
+        temperature: _builtins.float | None = ...,
+        checker: Global___Checker | None = ...,
+        reward_model: _builtins.str = ...,
+        kl_weight: _builtins.float | None = ...,
+        clip_ratio: _builtins.float | None = ...,
+        updates: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clip_ratio", b"_clip_ratio", "_group_size", b"_group_size", "_kl_weight", b"_kl_weight", "_max_tokens", b"_max_tokens", "_temperature", b"_temperature", "_updates", b"_updates", "checker", b"checker", "clip_ratio", b"clip_ratio", "group_size", b"group_size", "kl_weight", b"kl_weight", "max_tokens", b"max_tokens", "temperature", b"temperature", "updates", b"updates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clip_ratio", b"_clip_ratio", "_group_size", b"_group_size", "_kl_weight", b"_kl_weight", "_max_tokens", b"_max_tokens", "_temperature", b"_temperature", "_updates", b"_updates", "checker", b"checker", "clip_ratio", b"clip_ratio", "group_size", b"group_size", "kl_weight", b"kl_weight", "max_tokens", b"max_tokens", "reward_model", b"reward_model", "temperature", b"temperature", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clip_ratio: _TypeAlias = _typing.Literal["clip_ratio"]  # noqa: Y015
+    _WhichOneofArgType__clip_ratio: _TypeAlias = _typing.Literal["_clip_ratio", b"_clip_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__group_size: _TypeAlias = _typing.Literal["group_size"]  # noqa: Y015
+    _WhichOneofArgType__group_size: _TypeAlias = _typing.Literal["_group_size", b"_group_size"]  # noqa: Y015
+    _WhichOneofReturnType__kl_weight: _TypeAlias = _typing.Literal["kl_weight"]  # noqa: Y015
+    _WhichOneofArgType__kl_weight: _TypeAlias = _typing.Literal["_kl_weight", b"_kl_weight"]  # noqa: Y015
+    _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
+    _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    _WhichOneofReturnType__updates: _TypeAlias = _typing.Literal["updates"]  # noqa: Y015
+    _WhichOneofArgType__updates: _TypeAlias = _typing.Literal["_updates", b"_updates"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_ratio) -> _WhichOneofReturnType__clip_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_size) -> _WhichOneofReturnType__group_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kl_weight) -> _WhichOneofReturnType__kl_weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens) -> _WhichOneofReturnType__max_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__updates) -> _WhichOneofReturnType__updates | None: ...
+
+Global___GrpoSpec: _TypeAlias = GrpoSpec  # noqa: Y015
+
+@_typing.final
+class DrawOptions(_message.Message):
+    """How answers are drawn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_TOKENS_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    TOP_K_FIELD_NUMBER: _builtins.int
+    TOP_P_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    max_tokens: _builtins.int
+    """Most tokens of an answer; 1 to 4096. Default 100."""
+    temperature: _builtins.float
+    """How freely to draw; 0 to 10. Default 0.8."""
+    top_k: _builtins.int
+    """Draw from the k likeliest tokens only; 0 means all. Default 0."""
+    top_p: _builtins.float
+    """Draw from the likeliest tokens that together have this probability; above 0, at most 1. Default 1."""
+    seed: _builtins.int
+    """Seed of the first answer to the first prompt; every answer has its own. Default: chosen by the service, and shown."""
+    @_builtins.property
+    def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Stop before the first of these texts that is complete; at most 8, each of 1 to 100 characters."""
+
+    def __init__(
+        self,
+        *,
+        max_tokens: _builtins.int | None = ...,
+        temperature: _builtins.float | None = ...,
+        top_k: _builtins.int | None = ...,
+        top_p: _builtins.float | None = ...,
+        seed: _builtins.int | None = ...,
+        stop: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_p", b"_top_p", "max_tokens", b"max_tokens", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k", "top_p", b"top_p"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_p", b"_top_p", "max_tokens", b"max_tokens", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_k", b"top_k", "top_p", b"top_p"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
+    _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    _WhichOneofReturnType__top_k: _TypeAlias = _typing.Literal["top_k"]  # noqa: Y015
+    _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
+    _WhichOneofReturnType__top_p: _TypeAlias = _typing.Literal["top_p"]  # noqa: Y015
+    _WhichOneofArgType__top_p: _TypeAlias = _typing.Literal["_top_p", b"_top_p"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_tokens) -> _WhichOneofReturnType__max_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top_k) -> _WhichOneofReturnType__top_k | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top_p) -> _WhichOneofReturnType__top_p | None: ...
+
+Global___DrawOptions: _TypeAlias = DrawOptions  # noqa: Y015
+
+@_typing.final
+class DrawSpec(_message.Message):
+    """Drawing answers to many prompts: each of the models answers each prompt `samples` times. The answers are files of the
+    job, `answers.jsonl`, with every token and its log-probability.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    PROMPTS_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    PROMPTS_MAX_FIELD_NUMBER: _builtins.int
+    CHECKER_FIELD_NUMBER: _builtins.int
+    REWARD_MODEL_FIELD_NUMBER: _builtins.int
+    prompts: _builtins.str
+    """The dataset of prompts, `projects/{project}/datasets/{dataset}`; of other rows the prompts are taken."""
+    samples: _builtins.int
+    """Answers of each model to each prompt; 1 to 16. Default 2, with several models 1."""
+    prompts_max: _builtins.int
+    """Prompts to answer, from the first one; at least 1. Default: all, at most 100,000."""
+    reward_model: _builtins.str
+    """A reward model that scores each answer: a model, a version or an alias."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models, versions or aliases; 1 to 8. The job shows the exact versions."""
+
+    @_builtins.property
+    def options(self) -> Global___DrawOptions:
+        """How they are drawn."""
+
+    @_builtins.property
+    def checker(self) -> Global___Checker:
+        """A checker that scores each answer."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        prompts: _builtins.str = ...,
+        samples: _builtins.int | None = ...,
+        options: Global___DrawOptions | None = ...,
+        prompts_max: _builtins.int | None = ...,
+        checker: Global___Checker | None = ...,
+        reward_model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_prompts_max", b"_prompts_max", "_samples", b"_samples", "checker", b"checker", "options", b"options", "prompts_max", b"prompts_max", "samples", b"samples"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prompts_max", b"_prompts_max", "_samples", b"_samples", "checker", b"checker", "models", b"models", "options", b"options", "prompts", b"prompts", "prompts_max", b"prompts_max", "reward_model", b"reward_model", "samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__prompts_max: _TypeAlias = _typing.Literal["prompts_max"]  # noqa: Y015
+    _WhichOneofArgType__prompts_max: _TypeAlias = _typing.Literal["_prompts_max", b"_prompts_max"]  # noqa: Y015
+    _WhichOneofReturnType__samples: _TypeAlias = _typing.Literal["samples"]  # noqa: Y015
+    _WhichOneofArgType__samples: _TypeAlias = _typing.Literal["_samples", b"_samples"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prompts_max) -> _WhichOneofReturnType__prompts_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__samples) -> _WhichOneofReturnType__samples | None: ...
+
+Global___DrawSpec: _TypeAlias = DrawSpec  # noqa: Y015
+
+@_typing.final
+class EvaluateSpec(_message.Message):
+    """Measuring a model. With rows to predict: loss, perplexity and bits per byte. With rows of checks (`prompt` and
+    `checks`): the share of checks that hold. The numbers are metrics of the job; `report.json` among its files has every
+    row.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    ALL_ROWS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """A model, a version or an alias. The job shows the exact version."""
+    dataset: _builtins.str
+    """The dataset, `projects/{project}/datasets/{dataset}`."""
+    all_rows: _builtins.bool
+    """Whether all rows are measured, or those kept for validation. Default: those kept for validation, if there are any."""
+    @_builtins.property
+    def options(self) -> Global___DrawOptions:
+        """How answers to prompts with checks are drawn. Default: at temperature 0."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        all_rows: _builtins.bool | None = ...,
+        options: Global___DrawOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_all_rows", b"_all_rows", "all_rows", b"all_rows", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_all_rows", b"_all_rows", "all_rows", b"all_rows", "dataset", b"dataset", "model", b"model", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__all_rows: _TypeAlias = _typing.Literal["all_rows"]  # noqa: Y015
+    _WhichOneofArgType__all_rows: _TypeAlias = _typing.Literal["_all_rows", b"_all_rows"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__all_rows) -> _WhichOneofReturnType__all_rows | None: ...
+
+Global___EvaluateSpec: _TypeAlias = EvaluateSpec  # noqa: Y015
 
 @_typing.final
 class ImportModelSpec(_message.Message):
