@@ -113,5 +113,11 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def _leave(status: int) -> None:
+    """End the process at once: while the interpreter takes itself down, pyarrow's threads sometimes abort it."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())
