@@ -6,6 +6,7 @@ from typing import Any
 from services.api.guards import Visit
 from services.api.tailer import Tailer
 from services.api.translation import from_message, to_message
+from services.domain.answers import AnswersDrawn
 from services.domain.datasets import Dataset
 from services.domain.errors import InvalidField, StaleAttempt
 from services.domain.job_events import (
@@ -39,6 +40,7 @@ _TOLD: dict[str, type] = {
     "rows_blamed": RowsBlamed,
     "rolled_back": RolledBack,
     "usage": Usage,
+    "answers_drawn": AnswersDrawn,
 }
 _ENDS = {
     pb.OUTCOME_COMPLETE: AttemptEnd.COMPLETE,
@@ -161,6 +163,8 @@ def _assignment(house: House, assignment: Assignment) -> pb.Assignment:
         mixture=[_dataset(each, weight=part.weight) for each, part in _mixture(assignment)],
         tokenizer=_dataset(assignment.tokenizer),
         base=model_artifact(assignment.base),
+        models=[to_message(each, pb.ModelArtifact) for each in assignment.models],
+        reward_model=model_artifact(assignment.reward_model),
         resume=checkpoint_artifact(assignment.resume),
         lineage=verification.lineage if verification else job.lineage,
         checkpoint_prefix=assignment.checkpoint_prefix,

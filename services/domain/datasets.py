@@ -25,6 +25,11 @@ class RowKind(enum.Enum):
     TEXT = "TEXT"
     PROMPT_COMPLETION = "PROMPT_COMPLETION"
     MESSAGES = "MESSAGES"
+    PROMPT = "PROMPT"
+    PREFERENCE = "PREFERENCE"
+    LABELLED = "LABELLED"
+    FEEDBACK = "FEEDBACK"
+    CHECKS = "CHECKS"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,8 @@ _BEGINNINGS = {
     "import_model": "The worker unpacks the files, and reads every tensor.",
     "export_model": "The worker reads the model, and writes it anew.",
     "verify": "The worker computes steps again, from the checkpoint before them.",
+    "draw": "The worker reads the models and the prompts, and draws the first answers.",
+    "evaluate": "The worker reads the model, and measures it on the rows.",
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from services.domain.architecture import Architecture
 from services.domain.flops import flops_per_token
+from services.domain.methods import GrpoDraft, GrpoSpec, Method, PreferenceDraft, PreferenceSpec
 from services.domain.optimization import OptimizationDraft, OptimizationSpec
 from services.domain.plain import from_plain, to_plain
 from services.domain.run_settings import (
@@ -68,7 +69,8 @@ class FineTuneSpec:
     """Training that goes on from a model, every default filled in.
 
     `base` is the exact version or checkpoint, `base_model` what it was found to be. `rows` is None where all datasets
-    are plain text; `lora` is None where all weights move.
+    are plain text; `lora` is None where all weights move. `preference` is None for methods
+    that have no such settings, `grpo` for all but GRPO.
     """
 
     kind: ClassVar[str] = "fine_tune"
@@ -90,6 +92,9 @@ class FineTuneSpec:
     rows: RowsSpec | None = None
     regularization: RegularizationSpec = RegularizationSpec()
     compute: ComputeSpec = ComputeSpec()
+    method: Method = Method.SFT
+    preference: PreferenceSpec | None = None
+    grpo: GrpoSpec | None = None
 
     @property
     def parameters(self) -> int:
@@ -174,3 +179,6 @@ class FineTuneDraft:
     regularization: RegularizationDraft = RegularizationDraft()
     compute: ComputeDraft = ComputeDraft()
     context_length: int | None = None
+    method: Method | None = None
+    preference: PreferenceDraft = PreferenceDraft()
+    grpo: GrpoDraft = GrpoDraft()

@@ -5,6 +5,7 @@ import datetime
 import enum
 from collections.abc import Mapping
 
+from services.domain.answers import AnswersDrawn
 from services.domain.job_states import JobState
 from services.domain.jobs import JobFailure, Usage
 
@@ -136,4 +137,4 @@ class Fact:
     """One thing that a trainer did; `seq` is its place among the facts of the attempt."""
 
     seq: int
-    told: Told | CheckpointWritten | Usage
+    told: Told | CheckpointWritten | Usage | AnswersDrawn

@@ -9,7 +9,7 @@ from services.domain.datasets import Dataset
 from services.domain.forecast import Forecast
 from services.domain.job_states import HELD, Desire, JobState, Trigger, next_state
 from services.domain.models import ModelFiles
-from services.domain.work import TRAINED, TrainedWork, VerifySpec, Work
+from services.domain.work import TRAINED, DrawSpec, TrainedWork, VerifySpec, Work
 
 CHECKPOINTS = "checkpoints"
 _FILE_SET = re.compile(rf"{CHECKPOINTS}/([0-9a-f-]{{36}})/e([0-9]{{1,18}})/step-[0-9]+(?:-l([0-9]{{1,18}}))?")
@@ -127,7 +127,7 @@ class Job:
         """Steps of its specification that are done: those that only lead to what is compared do not count."""
         if isinstance(self.spec, VerifySpec):
             return min(max(self.recorded_step - self.spec.first_step + 1, 0), self.spec.steps)
-        if self.kind in TRAINED:
+        if self.kind in TRAINED or isinstance(self.spec, DrawSpec):
             return self.recorded_step
         return self.spec.steps if self.state is JobState.SUCCEEDED else 0
 
@@ -261,6 +261,10 @@ class Assignment:
     tokenizer: Dataset | None = None
     base: ModelFiles | None = None
     verification: Verification | None = None
+    models: tuple[ModelFiles, ...] = ()
+    """What answers are drawn from, in the order of the specification."""
+    reward_model: ModelFiles | None = None
+    """What scores answers, if a model does."""
 
     @property
     def checkpoint_prefix(self) -> str:

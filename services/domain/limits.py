@@ -112,6 +112,53 @@ LORA_RANK_MAX = 1024
 LORA_RANK_DEFAULT = 16
 LORA_ALPHA_MAX = 4096.0  # twice the largest rank, and twice that
 
+# Reviews and feedback
+OVERLAP_MAX = 20  # votes of one item; agreement is known well before
+SEAT_SECONDS_MIN = 30  # shorter, and seats are lost while a person reads
+SEAT_SECONDS_MAX = 86400  # a day: longer, and an item waits for somebody who has left
+SEAT_SECONDS_DEFAULT = 600
+SEATS_MAX = 10  # of one reviewer in one review: what a tool fetches ahead
+REPEAT_SHARE_MAX = 0.5  # half of the work twice is plenty
+REPEAT_AFTER_VOTES = 10  # so many votes lie between an item and its repetition, or people remember
+ITEMS_LEFT_COUNTED_MAX = 10_000  # beyond, counting would take longer than a reviewer waits
+GUIDELINES_CHARACTERS_MAX = 20_000  # some ten pages
+RUBRIC_QUESTIONS_MAX = 10  # each is asked of each item
+RUBRIC_KEY_CHARACTERS_MAX = 63  # like an id
+RUBRIC_DESCRIPTION_CHARACTERS_MAX = 500  # a question, no guidelines
+REVIEWERS_MAX = 1000  # as many as a project has keys
+RATING_MAX = 9  # as digits on a keyboard
+STRENGTH_MAX = 4  # negligibly, slightly, clearly, far
+RATIONALE_CHARACTERS_MAX = 10_000  # five pages
+ANSWER_CHARACTERS_MAX = 100_000  # of a candidate, a correction, a text prompt: several times the longest context
+PROMPT_TURNS_MAX = 100  # of a conversation that is judged
+CANDIDATES_MAX = 10  # that a person can put in order
+END_USER_CHARACTERS_MAX = 128  # a pseudonym
+ACTIVE_SECONDS_MAX = 86400.0  # nobody thinks longer than a day about one item
+RETRACTION_REASON_CHARACTERS_MAX = 1000  # a paragraph
+
+# Preferences
+PREFERENCE_WEIGHT_MAX = 100.0  # of beta and of the weights of a loss; beyond, nothing else counts
+LABEL_SMOOTHING_MAX = 0.5  # half of the pairs the wrong way round says nothing any more; excluded
+GROUP_SIZE_MIN = 2  # one answer has nothing to be compared with
+GROUP_SIZE_MAX = 64  # as in the paper of GRPO
+GROUP_SIZE_DEFAULT = 8
+GRPO_TOKENS_DEFAULT = 64
+GRPO_UPDATES_MAX = 16  # beyond, the answers are no longer those of the model that learns
+
+# Drawing
+DRAW_MODELS_MAX = 8  # all of them are held in memory at once
+DRAW_SAMPLES_MAX = 16  # of each model to each prompt; a person compares fewer
+DRAW_PROMPTS_MAX = 100_000  # items of one review
+DRAW_TOKENS_MAX = 4096  # of one answer
+DRAW_TOKENS_DEFAULT = 100
+DRAW_TEMPERATURE_MAX = 10.0  # nearly uniform over 100,000 tokens
+DRAW_TEMPERATURE_DEFAULT = 0.8
+DRAW_TOP_K_MAX = 262_144  # the largest vocabulary in use
+DRAW_STOPS_MAX = 8
+DRAW_STOP_CHARACTERS_MAX = 100
+CHECKER_ARGUMENT_CHARACTERS_MAX = 1000  # a paragraph
+CHECKS_MAX = 100  # of one row
+
 # Jobs
 OPEN_JOBS_MAX_DEFAULT = 1000  # of a project; bounds what one tenant can make the claim look through
 RUNNING_JOBS_MAX_DEFAULT = 100  # of a project

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.domain.fine_tuning import FineTuneSpec
+from services.domain.methods import Method
 from services.domain.training import TrainSpec
 from services.domain.work import ImportModelSpec, PublishedWork
 
@@ -72,6 +73,11 @@ class ModelVersion:
         return self.spec.kind
 
     @property
+    def reward_model(self) -> bool:
+        """Whether it scores texts, and cannot write any."""
+        return makes_reward_model(self.spec)
+
+    @property
     def train(self) -> TrainSpec | None:
         """What it was pretrained with, if it was."""
         return self.spec if isinstance(self.spec, TrainSpec) else None
@@ -108,3 +114,8 @@ class Model:
     def name(self) -> str:
         """Its resource name."""
         return f"projects/{self.project_id}/models/{self.id}"
+
+
+def makes_reward_model(spec: PublishedWork) -> bool:
+    """Whether what comes out of this work scores texts, and cannot write any."""
+    return isinstance(spec, FineTuneSpec) and spec.method is Method.REWARD

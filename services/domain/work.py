@@ -2,7 +2,8 @@
 
 Training and fine-tuning have modules of their own; the shorter kinds are here. Every specification says its `kind` (the
 name of its field in tutelage.v1.Job), the `dataset` and `mixture` that it reads, the `model` under which its result is
-published, and how many `steps` it takes. Work that is no training takes one step of no tokens.
+published, and how many `steps` it takes. Work that is no training takes one step of no tokens; drawing takes a step a
+prompt.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from services.domain.drawing import Checker, DrawOptions
 from services.domain.fine_tuning import FineTuneSpec
 from services.domain.plain import from_plain, to_plain
 from services.domain.run_settings import MixturePart
@@ -80,9 +82,58 @@ class VerifySpec(_ShortWork):
         return self.first_step + self.steps - 1
 
 
-Work = TrainSpec | FineTuneSpec | ImportModelSpec | ExportModelSpec | VerifySpec
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawSpec(_ShortWork):
+    """Drawing answers: each of the exact versions `models` answers each prompt `samples` times. A step is a prompt.
+
+    `prompts` is the dataset, whose first `prompts_max` rows are answered. Answers are scored by `checker` or by the exact
+    version `reward_model`, if by any.
+    """
+
+    kind: ClassVar[str] = "draw"
+    model: ClassVar[str] = ""
+
+    models: tuple[str, ...]
+    prompts: str
+    samples: int
+    options: DrawOptions
+    prompts_max: int
+    checker: Checker | None = None
+    reward_model: str = ""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that it reads."""
+        return self.prompts
+
+    @property
+    def steps(self) -> int:
+        """How many prompts are answered."""
+        return self.prompts_max
+
+    @property
+    def tokens_per_step(self) -> int:
+        """The most tokens that are drawn for a prompt; answers may end before."""
+        return len(self.models) * self.samples * self.options.max_tokens
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateSpec(_ShortWork):
+    """Measuring the exact version `model` on the rows kept for validation, or on all of them. One step."""
+
+    kind: ClassVar[str] = "evaluate"
+    steps: ClassVar[int] = 1
+
+    model: str
+    dataset: str
+    all_rows: bool
+    options: DrawOptions
+
+
+Work = TrainSpec | FineTuneSpec | ImportModelSpec | ExportModelSpec | VerifySpec | DrawSpec | EvaluateSpec
 TrainedWork = TrainSpec | FineTuneSpec
 PublishedWork = TrainSpec | FineTuneSpec | ImportModelSpec
+UnpublishedWork = ExportModelSpec | VerifySpec | DrawSpec | EvaluateSpec
 
 _KINDS: dict[str, Any] = {
     "train": TrainSpec,
@@ -90,6 +141,8 @@ _KINDS: dict[str, Any] = {
     "import_model": ImportModelSpec,
     "export_model": ExportModelSpec,
     "verify": VerifySpec,
+    "draw": DrawSpec,
+    "evaluate": EvaluateSpec,
 }
 KINDS = tuple(_KINDS)
 TRAINED = KINDS[:2]
@@ -103,20 +156,39 @@ def work_from_json(kind: str, plain: Mapping[str, Any]) -> Work:
     if kind in TRAINED:
         trained: TrainedWork = _KINDS[kind].from_json(plain)
         return trained
-    short: ImportModelSpec | ExportModelSpec | VerifySpec = from_plain(_KINDS[kind], plain)
+    short: ImportModelSpec | UnpublishedWork = from_plain(_KINDS[kind], plain)
     return short
 
 
 def published_from_json(kind: str, plain: Mapping[str, Any]) -> PublishedWork:
     """Return the specification behind a model version."""
     work = work_from_json(kind, plain)
-    assert not isinstance(work, ExportModelSpec | VerifySpec), "neither publishes a version"
+    assert not isinstance(work, UnpublishedWork), "its files belong to its job"
     return work
 
 
 def model_id_of(work: Work) -> str:
-    """Return the id of the model that a job is about: the one it makes, or the one it exports; empty for neither."""
-    return work.model.split("/")[3] if isinstance(work, ExportModelSpec) else work.model
+    """Return the id of the model that a job is about: the one it makes, exports, measures or draws from first."""
+    if isinstance(work, DrawSpec):
+        return id_of_model(work.models[0])
+    return id_of_model(work.model) if isinstance(work, ExportModelSpec | EvaluateSpec) else work.model
+
+
+def id_of_model(name: str) -> str:
+    """Return the id of the model in the name of one of its versions."""
+    return name.split("/")[3]
+
+
+def models_of(work: Work) -> tuple[str, ...]:
+    """Return the names of the versions that a job draws from, in the order of the specification."""
+    return work.models if isinstance(work, DrawSpec) else ()
+
+
+def reward_model_of(work: Work) -> str:
+    """Return the name of the version that scores answers for a job, or nothing."""
+    if isinstance(work, DrawSpec):
+        return work.reward_model
+    return work.grpo.reward_model if isinstance(work, FineTuneSpec) and work.grpo else ""
 
 
 def mixture_of(work: Work) -> tuple[str, ...]:

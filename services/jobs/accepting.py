@@ -1,6 +1,7 @@
 """What every kind of accepted job has in common: its id, its inputs held, its first event, its bell, its audit entry.
 
-A verb looks at its inputs and decides on a specification; `accept` then writes all of it, or nothing.
+A verb looks at its inputs and decides on a specification; `accept` then writes all of it, or nothing. A verb that makes
+more than a job gives the job its name with `named`, and writes it with `enter` in a transaction of its own.
 """
 
 import dataclasses
@@ -104,24 +105,39 @@ def accept(
     Raises: AlreadyExists for the id, LimitReached, NotFound for a dataset that is gone, RequestIdReused, WrongState for
     a checkpoint to begin with that is gone.
     """
-    uid = house.chance.uid()
-    job = dataclasses.replace(job, uid=uid, id=job_id or f"{word}-{uid.replace('-', '')[:12]}")
-    job = _with_inputs(job, datasets)
+    job = named(house, job, job_id=job_id, word=word)
     with house.storage.write() as uow:
         now = uow.now()
         earlier = uow.requests.remember(caller, request, resource=job.name, time=now)
         if earlier is not None:
             return find_own_job(uow, caller=caller, name=earlier)
-        _check_room(uow, caller=caller)
-        _hold(uow, datasets, caller=caller)
-        _hold_base(uow, job)
-        job = dataclasses.replace(job, create_time=now, update_time=now)
-        uow.jobs.add(job)
-        job = uow.events.append(job, [StateChanged(before=None, after=job.state, message="it is submitted")], time=now)
-        uow.jobs.save(job)
-        uow.outbox.add(job.uid, due_time=now)
+        job = enter(uow, job, caller=caller, datasets=datasets)
         uow.audit.record(caller, resource=job.name, time=now)
         uow.commit()
+    return job
+
+
+def named(house: House, job: Job, *, job_id: str = "", word: str = "job") -> Job:
+    """Return a job that was only looked at with its uid and its id, which begins with `word` if none was chosen."""
+    uid = house.chance.uid()
+    return dataclasses.replace(job, uid=uid, id=job_id or f"{word}-{uid.replace('-', '')[:12]}")
+
+
+def enter(uow: UnitOfWork, job: Job, *, caller: Caller, datasets: Sequence[Dataset]) -> Job:
+    """Write a job that has its name, with its first event and its bell, in the transaction of the verb.
+
+    `datasets` are all that it reads; they are held until the end of the transaction.
+    Raises: AlreadyExists for the id, LimitReached, NotFound for a dataset or a base that is gone.
+    """
+    now = uow.now()
+    _check_room(uow, caller=caller)
+    _hold(uow, datasets, caller=caller)
+    _hold_base(uow, job)
+    job = dataclasses.replace(_with_inputs(job, datasets), create_time=now, update_time=now)
+    uow.jobs.add(job)
+    job = uow.events.append(job, [StateChanged(before=None, after=job.state, message="it is submitted")], time=now)
+    uow.jobs.save(job)
+    uow.outbox.add(job.uid, due_time=now)
     return job
 
 

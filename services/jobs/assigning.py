@@ -7,9 +7,10 @@ from services.domain.datasets import Dataset, DatasetState
 from services.domain.fine_tuning import FineTuneSpec
 from services.domain.job_events import MetricLogged
 from services.domain.jobs import Assignment, Checkpoint, Job, RecordedStep, Verification
-from services.domain.names import JOB
+from services.domain.models import ModelFiles
+from services.domain.names import JOB, MODEL_VERSION
 from services.domain.training import TrainSpec
-from services.domain.work import TRAINED, VerifySpec
+from services.domain.work import TRAINED, VerifySpec, models_of, reward_model_of
 from services.ports import House, UnitOfWork
 
 
@@ -38,6 +39,8 @@ def find_inputs(uow: UnitOfWork, job: Job) -> Inputs | None:
 def assignment_of(house: House, uow: UnitOfWork, job: Job, *, inputs: Inputs) -> Assignment:
     """Return all that the trainer of the attempt that holds the job needs to know."""
     is_verification = isinstance(job.spec, VerifySpec)
+    verification = _verification(uow, job)
+    scorer = reward_model_of(verification.spec if verification else job.spec)
     return Assignment(
         job=job,
         token=house.keys.attempt_token(job.uid, epoch=job.epoch),
@@ -46,8 +49,17 @@ def assignment_of(house: House, uow: UnitOfWork, job: Job, *, inputs: Inputs) ->
         tokenizer=inputs.tokenizer,
         resume=_resume(uow, job),
         base=job.base.base if is_verification and job.base else job.base,
-        verification=_verification(uow, job),
+        verification=verification,
+        models=tuple(_files_of(uow, name) for name in models_of(job.spec)),
+        reward_model=_files_of(uow, scorer) if scorer else None,
     )
+
+
+def _files_of(uow: UnitOfWork, name: str) -> ModelFiles:
+    project_id, model_id, number = MODEL_VERSION.parse(name, field="spec")
+    version = uow.models.find_version(project_id, model_id, int(number))
+    assert version is not None, "versions are never removed, nor are their files"
+    return version.files
 
 
 def _resume(uow: UnitOfWork, job: Job) -> Checkpoint | None:

@@ -8,7 +8,7 @@ from services.domain.fine_tuning import FineTuneSpec
 from services.domain.jobs import Checkpoint, CheckpointState, Job
 from services.domain.models import ModelFiles, ModelVersion
 from services.domain.projects import Caller
-from services.domain.work import ExportModelSpec, PublishedWork, VerifySpec
+from services.domain.work import PublishedWork, UnpublishedWork
 from services.jobs.own_job import find_own_job
 from services.ports import UnitOfWork
 
@@ -86,7 +86,7 @@ def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) ->
     checkpoint = uow.checkpoints.find(job.uid, step=int(step))
     if checkpoint is None:
         raise _not_there(uow, job, step=int(step), name=name)
-    if isinstance(job.spec, ExportModelSpec | VerifySpec):
+    if isinstance(job.spec, UnpublishedWork):
         raise WrongState.of(f"{job.name} has made no model that one could go on from", state=job.state.value)
     return Base(
         files=checkpoint_files(job, checkpoint),

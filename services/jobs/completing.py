@@ -4,7 +4,7 @@ from services.domain.errors import WrongState
 from services.domain.job_states import JobState, Trigger
 from services.domain.jobs import Checkpoint, Job
 from services.domain.models import ModelVersion
-from services.domain.work import ExportModelSpec, VerifySpec
+from services.domain.work import UnpublishedWork
 from services.jobs.moving import move
 from services.ports import House, UnitOfWork
 
@@ -17,14 +17,14 @@ def completed(house: House, uow: UnitOfWork, job: Job) -> Job:
     checkpoint = uow.checkpoints.newest_usable(job.uid)
     if job.state is not JobState.FINALIZING or checkpoint is None or not checkpoint.complete:
         raise WrongState.of(f"{job.name} has no complete checkpoint yet", state=job.state.value)
-    if isinstance(job.spec, ExportModelSpec | VerifySpec):
+    if isinstance(job.spec, UnpublishedWork):
         return move(uow, job, Trigger.PUBLISH, now=uow.now(), message="its files are complete")
     version = uow.models.publish(_version(house, uow, job, checkpoint))
     return move(uow, job, Trigger.PUBLISH, now=uow.now(), model_version=version.name)
 
 
 def _version(house: House, uow: UnitOfWork, job: Job, checkpoint: Checkpoint) -> ModelVersion:
-    assert not isinstance(job.spec, ExportModelSpec | VerifySpec), "only models have versions"
+    assert not isinstance(job.spec, UnpublishedWork), "only models have versions"
     dataset = uow.datasets.find_by_uid(job.dataset_uid)
     return ModelVersion(
         project_id=job.project_id,

@@ -1,4 +1,4 @@
-"""What imports, exports and verification have in common when they are accepted: they train nothing."""
+"""What jobs that train nothing have in common when they are accepted: imports, exports, verification, measuring."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from services.domain.forecast import Forecast
 from services.domain.jobs import Job
 from services.domain.models import ModelFiles
 from services.domain.projects import Caller
-from services.domain.work import ExportModelSpec, ImportModelSpec, VerifySpec
+from services.domain.work import EvaluateSpec, ExportModelSpec, ImportModelSpec, VerifySpec
 from services.jobs.accepting import envelope_violations, expected_queue_s, new_job
 from services.ports import House, UnitOfWork
 
@@ -19,7 +19,7 @@ _COPIES = 2  # the files as they are read, and the weights as they are written
 def short_job(
     house: House,
     uow: UnitOfWork,
-    spec: ImportModelSpec | ExportModelSpec | VerifySpec,
+    spec: ImportModelSpec | ExportModelSpec | VerifySpec | EvaluateSpec,
     *,
     caller: Caller,
     size_bytes: int,
