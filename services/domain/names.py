@@ -48,6 +48,13 @@ CHECKPOINT = Pattern("projects/{project}/jobs/{job}/checkpoints/{step}")
 MODEL = Pattern("projects/{project}/models/{model}")
 MODEL_VERSION = Pattern("projects/{project}/models/{model}/versions/{version}")
 API_KEY = Pattern("projects/{project}/apiKeys/{key}")
+ALIAS = Pattern("projects/{project}/models/{model}/aliases/{alias}")
+REVIEW = Pattern("projects/{project}/reviews/{review}")
+REVIEW_ITEM = Pattern("projects/{project}/reviews/{review}/items/{item}")
+SEAT = Pattern("projects/{project}/reviews/{review}/seats/{seat}")
+VOTE = Pattern("projects/{project}/votes/{vote}")
+FEEDBACK_SET = Pattern("projects/{project}/feedbackSets/{feedback_set}")
+DUEL = Pattern("projects/{project}/duels/{duel}")
 
 
 def ids_in_own_project(name: str, *, pattern: Pattern, own_project: str, field: str = "name") -> tuple[str, ...]:

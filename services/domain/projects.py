@@ -23,9 +23,21 @@ class Role(enum.Enum):
     VIEWER = "VIEWER"
 
 
-_REVIEWER = frozenset({"projects.read"})
-_VIEWER = _REVIEWER | {"jobs.read", "datasets.read", "models.read", "models.sample", "cluster.read"}
-_TRAINER = _VIEWER | {"jobs.create", "jobs.control", "datasets.create", "datasets.delete"}
+_PROJECT = frozenset({"projects.read"})
+_REVIEWER = _PROJECT | {"reviews.vote"}
+_SEEING = {
+    "jobs.read",
+    "datasets.read",
+    "models.read",
+    "models.sample",
+    "cluster.read",
+    "reviews.read",
+    "feedback.read",
+}
+_VIEWER = _PROJECT | _SEEING
+_JOBS = {"jobs.create", "jobs.control", "datasets.create", "datasets.delete", "models.promote"}
+_FEEDBACK = {"reviews.vote", "reviews.manage", "feedback.submit", "feedback.manage"}
+_TRAINER = _VIEWER | _JOBS | _FEEDBACK
 _ADMIN = _TRAINER | {"keys.manage", "audit.read"}
 
 PERMISSIONS: dict[Role, frozenset[str]] = {

@@ -1,0 +1,226 @@
+"""Reviews, the ledger of votes, feedback sets, duels and aliases.
+
+A review has items, each with a number that is its name and a position in the queue: an item whose seat became free goes
+to the end, so that every reviewer finds it by going forward only. A reviewer has one seat at an item, and one more where
+the item comes again unsaid. Votes are never changed: what becomes of one is a row of its own. Prompts, candidates and
+judgements are kept as JSON text, for a model may write the character NUL, which JSONB has no place for.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+_COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_KINDS = "kind IN ('train', 'fine_tune', 'import_model', 'export_model', 'verify', 'draw', 'evaluate')"
+_REVIEW_KINDS = "kind IN ('PAIR', 'SINGLE', 'RANKING')"
+_SEAT_STATES = "state IN ('HELD', 'VOTED', 'SKIPPED', 'LOST', 'WAITING')"
+_NEVER_CHANGED = ("vote", "vote_change")
+_REFUSAL = "votes are never changed"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("job") as job:
+        job.drop_constraint(op.f("ck_job_kind"), type_="check")
+        job.create_check_constraint(op.f("ck_job_kind"), _KINDS)
+    _reviews()
+    _seats()
+    _votes()
+    for statement in _triggers():
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("there is no way back: votes have no place in the old tables")
+
+
+def _reviews() -> None:
+    op.create_table(
+        "review",
+        sa.Column("uid", sa.String(36), primary_key=True),
+        sa.Column("project_id", sa.String(63), nullable=False),
+        sa.Column("id", sa.String(63), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("draw", _JSON, nullable=False),
+        sa.Column("overlap", sa.Integer(), nullable=False),
+        sa.Column("guidelines", sa.Text(), nullable=False),
+        sa.Column("guidelines_version", sa.Integer(), nullable=False),
+        sa.Column("rubric", _JSON, nullable=False),
+        sa.Column("reviewers", _JSON, nullable=False),
+        sa.Column("repeat_share", sa.Float(), nullable=False),
+        sa.Column("seat_seconds", sa.Integer(), nullable=False),
+        sa.Column("job_uid", sa.String(36), nullable=False),
+        sa.Column("duel_uid", sa.String(36), nullable=True),
+        sa.Column("creator", sa.String(300), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("update_time", sa.BigInteger(), nullable=False),
+        sa.Column("items", sa.BigInteger(), nullable=False),
+        sa.Column("next_position", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_review_project_id")),
+        sa.ForeignKeyConstraint(["job_uid"], ["job.uid"], name=op.f("fk_review_job_uid")),
+        sa.UniqueConstraint("project_id", "id", name=op.f("uq_review_project_id_id")),
+        sa.UniqueConstraint("job_uid", name=op.f("uq_review_job_uid")),
+        sa.CheckConstraint(_REVIEW_KINDS, name=op.f("ck_review_kind")),
+        sa.CheckConstraint("overlap BETWEEN 1 AND 20", name=op.f("ck_review_overlap")),
+        sa.CheckConstraint("repeat_share BETWEEN 0 AND 0.5", name=op.f("ck_review_repeat_share")),
+        sa.CheckConstraint("seat_seconds BETWEEN 30 AND 86400", name=op.f("ck_review_seat_seconds")),
+        sa.CheckConstraint("guidelines_version >= 1", name=op.f("ck_review_guidelines_version")),
+    )
+    op.create_index("ix_review_project_id_create_time_uid", "review", ["project_id", "create_time", "uid"])
+    op.create_table(
+        "review_guidelines",
+        sa.Column("review_uid", sa.String(36), primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["review_uid"], ["review.uid"], name=op.f("fk_review_guidelines_review_uid")),
+    )
+    op.create_table(
+        "review_item",
+        sa.Column("uid", sa.String(36), primary_key=True),
+        sa.Column("project_id", sa.String(63), nullable=False),
+        sa.Column("review_uid", sa.String(36), nullable=True),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("free_seats", sa.Integer(), nullable=False),
+        sa.Column("prompt", sa.JSON(), nullable=False),
+        sa.Column("prompt_sha256", sa.String(64), nullable=False),
+        sa.Column("candidates", sa.JSON(), nullable=False),
+        sa.Column("gold", sa.JSON(none_as_null=True), nullable=True),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_review_item_project_id")),
+        sa.ForeignKeyConstraint(["review_uid"], ["review.uid"], name=op.f("fk_review_item_review_uid")),
+        sa.UniqueConstraint("review_uid", "number", name=op.f("uq_review_item_review_uid_number")),
+        sa.CheckConstraint("free_seats BETWEEN 0 AND 20", name=op.f("ck_review_item_free_seats")),
+        sa.CheckConstraint(
+            "(review_uid IS NULL AND number = 0 AND free_seats = 0) OR (review_uid IS NOT NULL AND number >= 1)",
+            name=op.f("ck_review_item_number"),
+        ),
+    )
+    free = sa.text("free_seats > 0")
+    op.create_index(
+        "ix_review_item_free", "review_item", ["review_uid", "position"], sqlite_where=free, postgresql_where=free
+    )
+    op.create_table(
+        "review_reviewer",
+        sa.Column("review_uid", sa.String(36), primary_key=True),
+        sa.Column("reviewer", sa.String(300), primary_key=True),
+        sa.Column("passed_position", sa.BigInteger(), nullable=False),
+        sa.Column("votes", sa.BigInteger(), nullable=False),
+        sa.Column("discards", sa.BigInteger(), nullable=False),
+        sa.Column("repeats", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["review_uid"], ["review.uid"], name=op.f("fk_review_reviewer_review_uid")),
+        sa.CheckConstraint("votes >= 0 AND discards >= 0 AND repeats >= 0", name=op.f("ck_review_reviewer_counters")),
+    )
+
+
+def _seats() -> None:
+    op.create_table(
+        "seat",
+        sa.Column("uid", sa.String(36), primary_key=True),
+        sa.Column("item_uid", sa.String(36), nullable=False),
+        sa.Column("review_uid", sa.String(36), nullable=False),
+        sa.Column("reviewer", sa.String(300), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("repeat", sa.Boolean(), nullable=False),
+        sa.Column("take_time", sa.BigInteger(), nullable=False),
+        sa.Column("expire_time", sa.BigInteger(), nullable=False),
+        sa.Column("guidelines_version", sa.Integer(), nullable=False),
+        sa.Column("shown_order", _JSON, nullable=False),
+        sa.Column("draft", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("vote_uid", sa.String(36), nullable=True),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["item_uid"], ["review_item.uid"], name=op.f("fk_seat_item_uid")),
+        sa.ForeignKeyConstraint(["review_uid"], ["review.uid"], name=op.f("fk_seat_review_uid")),
+        sa.UniqueConstraint("item_uid", "reviewer", "repeat", name=op.f("uq_seat_item_uid_reviewer_repeat")),
+        sa.UniqueConstraint("vote_uid", name=op.f("uq_seat_vote_uid")),
+        sa.CheckConstraint(_SEAT_STATES, name=op.f("ck_seat_state")),
+        sa.CheckConstraint("place BETWEEN 0 AND 19", name=op.f("ck_seat_place")),
+        sa.CheckConstraint("(state = 'VOTED') = (vote_uid IS NOT NULL)", name=op.f("ck_seat_vote")),
+        sa.CheckConstraint("state <> 'WAITING' OR repeat", name=op.f("ck_seat_waiting")),
+    )
+    taken = sa.text("state IN ('HELD', 'VOTED') AND NOT repeat")
+    held = sa.text("state = 'HELD'")
+    resting = sa.text("state IN ('LOST', 'SKIPPED', 'WAITING')")
+    op.create_index(
+        "uq_seat_place", "seat", ["item_uid", "place"], unique=True, sqlite_where=taken, postgresql_where=taken
+    )
+    op.create_index(
+        "ix_seat_held", "seat", ["review_uid", "reviewer", "take_time"], sqlite_where=held, postgresql_where=held
+    )
+    op.create_index("ix_seat_expiring", "seat", ["expire_time", "review_uid"], sqlite_where=held, postgresql_where=held)
+    op.create_index(
+        "ix_seat_resting", "seat", ["review_uid", "reviewer"], sqlite_where=resting, postgresql_where=resting
+    )
+
+
+def _votes() -> None:
+    op.create_table(
+        "vote",
+        sa.Column("seq", _COUNT, primary_key=True),
+        sa.Column("uid", sa.String(36), nullable=False),
+        sa.Column("project_id", sa.String(63), nullable=False),
+        sa.Column("item_uid", sa.String(36), nullable=False),
+        sa.Column("review_uid", sa.String(36), nullable=True),
+        sa.Column("seat_uid", sa.String(36), nullable=True),
+        sa.Column("reviewer", sa.String(300), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("judgement", sa.JSON(), nullable=False),
+        sa.Column("shown_order", _JSON, nullable=False),
+        sa.Column("active_seconds", sa.Float(), nullable=False),
+        sa.Column("guidelines_version", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(63), nullable=False),
+        sa.Column("end_user", sa.String(128), nullable=False),
+        sa.Column("scripted", sa.Boolean(), nullable=False),
+        sa.Column("repeat", sa.Boolean(), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("uid", name=op.f("uq_vote_uid")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_vote_project_id")),
+        sa.ForeignKeyConstraint(["item_uid"], ["review_item.uid"], name=op.f("fk_vote_item_uid")),
+        sa.ForeignKeyConstraint(["review_uid"], ["review.uid"], name=op.f("fk_vote_review_uid")),
+        sa.ForeignKeyConstraint(["seat_uid"], ["seat.uid"], name=op.f("fk_vote_seat_uid")),
+        sa.CheckConstraint("state IN ('SUBMITTED', 'DISCARDED')", name=op.f("ck_vote_state")),
+        sa.CheckConstraint("active_seconds >= 0", name=op.f("ck_vote_active_seconds")),
+        sa.CheckConstraint("(review_uid IS NULL) = (seat_uid IS NULL)", name=op.f("ck_vote_seat")),
+    )
+    op.create_index("ix_vote_item_uid", "vote", ["item_uid"])
+    op.create_index("ix_vote_project_id_seq", "vote", ["project_id", "seq"])
+    op.create_index("ix_vote_review_uid_seq", "vote", ["review_uid", "seq"])
+    op.create_index("ix_vote_review_uid_reviewer_seq", "vote", ["review_uid", "reviewer", "seq"])
+    op.create_index("ix_vote_project_id_source_seq", "vote", ["project_id", "source", "seq"])
+    op.create_table(
+        "vote_change",
+        sa.Column("vote_uid", sa.String(36), primary_key=True),
+        sa.Column("state", sa.String(20), primary_key=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(300), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["vote_uid"], ["vote.uid"], name=op.f("fk_vote_change_vote_uid")),
+        sa.CheckConstraint("state IN ('WITHDRAWN', 'RETRACTED')", name=op.f("ck_vote_change_state")),
+    )
+
+
+def _triggers() -> list[str]:
+    """Return the statements that keep the ledger from being changed, as those of the audit record."""
+    if op.get_bind().dialect.name == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_no_{name} BEFORE {name.upper()} ON {table}"
+            f" BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END"
+            for table in _NEVER_CHANGED
+            for name in ("update", "delete")
+        ]
+    function = "CREATE FUNCTION refuse_vote_change() RETURNS trigger LANGUAGE plpgsql AS"
+    return [
+        f"{function} $$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$",
+        *(
+            f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION refuse_vote_change()"
+            for table in _NEVER_CHANGED
+        ),
+    ]
