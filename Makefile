@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format stubs release-protos bench servers clean
+.PHONY: help demo test test-slow test-random lint format stubs release-protos bench servers clean
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -21,6 +21,9 @@ test: .venv/installed servers lint ## Run everything that CI runs
 
 test-slow: .venv/installed servers ## Run the long tests
 	$(PY) -m pytest -m slow
+
+test-random: .venv/installed servers ## Look for counterexamples with fresh seeds; what fails says how to see it again
+	TUTELAGE_TEST_EXAMPLES=random $(PY) -m pytest -m "hypothesis and not slow"
 
 lint: .venv/installed ## Check style and types
 	$(BIN)/ruff check .

@@ -188,6 +188,7 @@ class House(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.hypothesis
 def test_the_invariants_hold_whatever_happens(sqlite_template: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     House.template = sqlite_template
     for name in ("BACKOFF_FIRST_S", "LOST_LEASE_BACKOFF_S", "DRAINED_BACKOFF_S"):
@@ -199,7 +200,5 @@ def test_the_invariants_hold_whatever_happens(sqlite_template: pathlib.Path, mon
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            derandomize=True,
-            database=None,
         ),
     )
