@@ -136,6 +136,16 @@ END_USER_CHARACTERS_MAX = 128  # a pseudonym
 ACTIVE_SECONDS_MAX = 86400.0  # nobody thinks longer than a day about one item
 RETRACTION_REASON_CHARACTERS_MAX = 1000  # a paragraph
 
+# Feedback sets
+FROZEN_VOTES_MAX = 500_000  # of one set; each is a row that one transaction writes, some 20 seconds of them
+FROZEN_SOURCES_MAX = 100  # reviews and applications behind one set; a person has chosen each
+DERIVED_PAIRS_MAX = 100  # of one prompt, from its good and bad answers; 1000 of each would make a million
+GOOD_RATING_MIN = 2
+GOOD_RATING_DEFAULT = 7  # the upper third of the ratings
+BAD_RATING_DEFAULT = 3  # the lower third
+VALIDATION_SHARE_DEFAULT = 0.1
+VALIDATION_SHARE_MAX = 0.5  # more validation than training is a mistake
+
 # Preferences
 PREFERENCE_WEIGHT_MAX = 100.0  # of beta and of the weights of a loss; beyond, nothing else counts
 LABEL_SMOOTHING_MAX = 0.5  # half of the pairs the wrong way round says nothing any more; excluded

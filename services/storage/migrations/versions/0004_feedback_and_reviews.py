@@ -20,8 +20,8 @@ _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _KINDS = "kind IN ('train', 'fine_tune', 'import_model', 'export_model', 'verify', 'draw', 'evaluate')"
 _REVIEW_KINDS = "kind IN ('PAIR', 'SINGLE', 'RANKING')"
 _SEAT_STATES = "state IN ('HELD', 'VOTED', 'SKIPPED', 'LOST', 'WAITING')"
-_NEVER_CHANGED = ("vote", "vote_change")
-_REFUSAL = "votes are never changed"
+_NEVER_CHANGED = ("vote", "vote_change", "feedback_set", "feedback_set_vote")
+_REFUSAL = "votes and feedback sets are never changed"
 
 
 def upgrade() -> None:
@@ -31,6 +31,7 @@ def upgrade() -> None:
     _reviews()
     _seats()
     _votes()
+    _feedback_sets()
     for statement in _triggers():
         op.execute(statement)
 
@@ -204,6 +205,42 @@ def _votes() -> None:
         sa.ForeignKeyConstraint(["vote_uid"], ["vote.uid"], name=op.f("fk_vote_change_vote_uid")),
         sa.CheckConstraint("state IN ('WITHDRAWN', 'RETRACTED')", name=op.f("ck_vote_change_state")),
     )
+
+
+def _feedback_sets() -> None:
+    op.create_table(
+        "feedback_set",
+        sa.Column("uid", sa.String(36), primary_key=True),
+        sa.Column("project_id", sa.String(63), nullable=False),
+        sa.Column("id", sa.String(63), nullable=False),
+        sa.Column("policy", sa.String(20), nullable=False),
+        sa.Column("settings", _JSON, nullable=False),
+        sa.Column("reviews", _JSON, nullable=False),
+        sa.Column("sources", _JSON, nullable=False),
+        sa.Column("votes", sa.BigInteger(), nullable=False),
+        sa.Column("scripted_votes", sa.BigInteger(), nullable=False),
+        sa.Column("reviewers", sa.Integer(), nullable=False),
+        sa.Column("items_left_out", sa.BigInteger(), nullable=False),
+        sa.Column("train", _JSON, nullable=False),
+        sa.Column("validation", _JSON, nullable=False),
+        sa.Column("parent_set_uid", sa.String(36), nullable=True),
+        sa.ForeignKeyConstraint(["uid"], ["dataset.uid"], name=op.f("fk_feedback_set_uid")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_feedback_set_project_id")),
+        sa.ForeignKeyConstraint(["parent_set_uid"], ["feedback_set.uid"], name=op.f("fk_feedback_set_parent_set_uid")),
+        sa.UniqueConstraint("project_id", "id", name=op.f("uq_feedback_set_project_id_id")),
+        sa.CheckConstraint("policy IN ('MAJORITY', 'UNANIMOUS', 'WEIGHTED')", name=op.f("ck_feedback_set_policy")),
+        sa.CheckConstraint("votes >= 1 AND scripted_votes BETWEEN 0 AND votes", name=op.f("ck_feedback_set_votes")),
+        sa.CheckConstraint("items_left_out >= 0 AND reviewers >= 1", name=op.f("ck_feedback_set_counters")),
+    )
+    op.create_index("ix_feedback_set_parent_set_uid", "feedback_set", ["parent_set_uid"])
+    op.create_table(
+        "feedback_set_vote",
+        sa.Column("set_uid", sa.String(36), primary_key=True),
+        sa.Column("vote_uid", sa.String(36), primary_key=True),
+        sa.ForeignKeyConstraint(["set_uid"], ["feedback_set.uid"], name=op.f("fk_feedback_set_vote_set_uid")),
+        sa.ForeignKeyConstraint(["vote_uid"], ["vote.uid"], name=op.f("fk_feedback_set_vote_vote_uid")),
+    )
+    op.create_index("ix_feedback_set_vote_vote_uid", "feedback_set_vote", ["vote_uid"])
 
 
 def _triggers() -> list[str]:
