@@ -10,9 +10,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.api.job_messages import checkpoint_message, event_message, is_final, job_message
 from services.api.pool import VerbPool
 from services.api.requests import page_request, request_key
-from services.api.streams import Stream
+from services.api.streams import Stream, write_within
 from services.api.tailer import Encoded, Follower, ReadEvents, ReadHeads, Tailer
 from services.api.translation import from_message, to_message
+from services.domain.drawing import DrawDraft, EvaluateDraft
 from services.domain.errors import InvalidField, Unavailable
 from services.domain.fine_tuning import FineTuneDraft
 from services.domain.job_states import FINAL
@@ -20,6 +21,8 @@ from services.domain.jobs import Job
 from services.domain.projects import Caller
 from services.domain.training import TrainDraft
 from services.jobs.cancel_job import cancel_job
+from services.jobs.draw_answers import draw_answers
+from services.jobs.evaluate_model import evaluate_model
 from services.jobs.explain_job import explain_job
 from services.jobs.fine_tune import fine_tune
 from services.jobs.get_job import get_job
@@ -40,6 +43,7 @@ from tutelage.v1 import jobs_pb2 as pb
 
 READERS_MAX = 64  # each holds a piece of 1 MiB
 READERS_OF_PROJECT_MAX = 16  # so that one project, whose readers may be slow, leaves places to the others
+SLOW_READER_S = 30.0  # for one piece, as a stream of the sampler; whoever takes nothing holds a place
 
 
 class Jobs:
@@ -78,6 +82,34 @@ class Jobs:
             labels=dict(request.labels),
             request=request_key(request),
             validate_only=request.validate_only,
+        )
+        return job_message(job)
+
+    def draw_answers(self, caller: Caller, request: pb.DrawAnswersRequest) -> pb.Job:
+        if not request.HasField("spec"):
+            raise InvalidField.of("spec", "is required")
+        job = draw_answers(
+            self._house,
+            caller=caller,
+            parent=request.parent,
+            draft=from_message(request.spec, DrawDraft),
+            job_id=request.job_id,
+            labels=dict(request.labels),
+            request=request_key(request),
+        )
+        return job_message(job)
+
+    def evaluate_model(self, caller: Caller, request: pb.EvaluateModelRequest) -> pb.Job:
+        if not request.HasField("spec"):
+            raise InvalidField.of("spec", "is required")
+        job = evaluate_model(
+            self._house,
+            caller=caller,
+            parent=request.parent,
+            draft=from_message(request.spec, EvaluateDraft),
+            job_id=request.job_id,
+            labels=dict(request.labels),
+            request=request_key(request),
         )
         return job_message(job)
 
@@ -135,7 +167,8 @@ class Jobs:
             )
             try:
                 while data := await self._pool.run(read_piece, file):
-                    await context.write(pb.ReadJobFileResponse(data=data).SerializeToString())
+                    message = pb.ReadJobFileResponse(data=data).SerializeToString()
+                    await write_within(context, message, limit_s=SLOW_READER_S)
             finally:
                 # In a thread: a call that is cancelled leaves a piece being read, and closing waits for that.
                 with contextlib.suppress(Unavailable):

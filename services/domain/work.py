@@ -31,9 +31,13 @@ class _ShortWork:
     """What is done in one go: nothing is trained, so there are neither tokens nor weights to count."""
 
     mixture: ClassVar[tuple[MixturePart, ...]] = ()
-    tokens_per_step: ClassVar[int] = 0
     parameters: ClassVar[int] = 0
     flops_per_step: ClassVar[float] = 0.0
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of a step; none."""
+        return 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `work_from_json` turns back."""
@@ -86,8 +90,8 @@ class VerifySpec(_ShortWork):
 class DrawSpec(_ShortWork):
     """Drawing answers: each of the exact versions `models` answers each prompt `samples` times. A step is a prompt.
 
-    `prompts` is the dataset, whose first `prompts_max` rows are answered. Answers are scored by `checker` or by the exact
-    version `reward_model`, if by any.
+    `prompts` is the dataset, whose first `prompts_max` rows are answered. Answers are scored by `checker`, or by the
+    exact version `reward_model`, if by any.
     """
 
     kind: ClassVar[str] = "draw"

@@ -71,6 +71,34 @@ def find_version(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> M
     return found
 
 
+def find_writer(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> ModelVersion:
+    """Return a version that answers can be drawn from. Raises: NotFound, InvalidField, WrongState for a scorer."""
+    version = find_version(uow, caller=caller, name=name, field=field)
+    if version.reward_model:
+        raise reward_model_refused(version.name)
+    return version
+
+
+def find_reward_model(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> ModelVersion | None:
+    """Return the version that scores answers; None for no name.
+
+    Raises: NotFound, InvalidField, WrongState for a model that writes.
+    """
+    if not name:
+        return None
+    version = find_version(uow, caller=caller, name=name, field=field)
+    if not version.reward_model:
+        words = f"{version.name} writes text, and a reward model is wanted here: tune one with the method REWARD"
+        raise WrongState.of(words, state="WRITES")
+    return version
+
+
+def reward_model_refused(name: str) -> WrongState:
+    """Return the refusal of a reward model where a model that writes is wanted."""
+    words = f"{name} is a reward model: it scores texts and cannot write any; name a model that writes"
+    return WrongState.of(words, state="REWARD_MODEL")
+
+
 def _number(number: str, *, field: str) -> int:
     if not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= _NUMBER_MAX:
         raise InvalidField.of(field, f"ends with a version, which is a number from 1 or `latest`, got {number!r}")

@@ -46,7 +46,7 @@ def _start_s(uow: UnitOfWork, job: Job, *, slots: int, held: Sequence[Job]) -> f
 
 
 def _expected_speed(uow: UnitOfWork, job: Job) -> float | None:
-    if not job.spec.tokens_per_step:
+    if not job.spec.flops_per_step:
         return None  # nothing is trained
     speeds = similar_speeds(
         uow.attempts.speeds(),

@@ -5,6 +5,7 @@ import datetime
 import re
 from collections.abc import Sequence
 
+from services.domain.answers import AnswersDrawn
 from services.domain.errors import FactGap, InvalidField
 from services.domain.job_events import (
     BlamedRow,
@@ -29,6 +30,7 @@ from services.domain.limits import (
 )
 from services.domain.work import VerifySpec
 from services.jobs.attempt import lock_attempt
+from services.jobs.keeping_answers import keep_answers
 from services.jobs.moving import move
 from services.ports import House, UnitOfWork
 
@@ -42,6 +44,7 @@ def report_facts(house: House, *, job_uid: str, epoch: int, facts: Sequence[Fact
 
     A step that is recorded, and a sample that was shown, are not told again when a later attempt computes them again. A
     rollback begins a new line of steps: those after it are recorded once more, and the curves show the later ones.
+    Answers become items of the review and pairs of the duel that the job draws for.
     Raises: StaleAttempt, FactGap, InvalidField.
     """
     if len(facts) > FACTS_MAX:
@@ -74,6 +77,8 @@ def _appended(
         told = fact.told
         if isinstance(told, Usage):
             job = _used(job, told)
+        elif isinstance(told, AnswersDrawn):
+            keep_answers(uow, job, told)
         elif isinstance(told, RolledBack) and _goes_on(job, told):
             job = _append(uow, job, [*happenings, _clean(told)], now=now)
             job, attempt = _rolled_back(uow, job, attempt, told)
@@ -142,7 +147,8 @@ def _measured(job: Job, told: MetricLogged) -> Job:
         raise InvalidField.of("facts", f"step {told.step} is beyond the {last} steps of the job")
     if len(told.values) > METRIC_VALUES_MAX:
         raise InvalidField.of("facts", f"step {told.step} must have at most {METRIC_VALUES_MAX} values")
-    speed, before = told.values.get("perf/tokens_per_second"), job.tokens_per_second
+    speed = told.values.get("perf/tokens_per_second", told.values.get("draw/tokens_per_second"))
+    before = job.tokens_per_second
     if speed is not None and before is not None:
         speed = _SMOOTHING * before + (1 - _SMOOTHING) * speed
     return dataclasses.replace(

@@ -45,6 +45,11 @@ def short_job(
 
 def check_labels(labels: Mapping[str, str]) -> None:
     """Refuse labels that cannot be kept. Raises: InvalidField with each of them."""
-    violations = envelope_violations(job_id="", labels=labels)
+    check_envelope(job_id="", labels=labels)
+
+
+def check_envelope(*, job_id: str, labels: Mapping[str, str]) -> None:
+    """Refuse an id or labels that cannot be kept. Raises: InvalidField with each of them."""
+    violations = envelope_violations(job_id=job_id, labels=labels)
     if violations:
         raise InvalidField.of_all(violations)
