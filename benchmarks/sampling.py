@@ -103,7 +103,7 @@ def batch_of_rows(clock: Clock, *, lean: bool) -> Callable[[int], float]:
     """What a sampler's thread does, prompts included."""
     from trainer_worker.sampler.batch import Batch
     from trainer_worker.sampler.lean_model import make_lean
-    from trainer_worker.sampler.steadiness import steady_sizes
+    from trainer_worker.trainer.engine.steadiness import steady_sizes
 
     decoder = make_lean(shape_s()) if lean else shape_s()
     sizes = steady_sizes(decoder, seats=SEATS)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.tokenizer_makers import MAKERS, TEXT, byte_level, unigram
-from trainer_worker.sampler.text import GrowingText
 from trainer_worker.trainer.engine.errors import BadCheckpoint
+from trainer_worker.trainer.engine.growing_text import GrowingText
 from trainer_worker.trainer.engine.tokenizer_files import FileTokenizer
 from trainer_worker.trainer.engine.tokenizers import BytePairTokenizer, ByteTokenizer, byte_counts, load_tokenizer_file
 

@@ -4,8 +4,8 @@
 
 Each row has a seat: its row of the key-value cache. Seats are taken from the front, so that a step computes the front
 of the cache and nothing else. A row's numbers do not depend on who sits beside it: prompts are read row by row, steps
-are computed at sizes at which that is proved for this model on this machine (see steadiness.py), and every row draws
-by its own random numbers.
+are computed at sizes at which that is proved for this model on this machine (see engine/steadiness.py), and every row
+draws by its own random numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from trainer_worker.sampler.errors import BrokenModel
 from trainer_worker.sampler.row import Alternative, Row
-from trainer_worker.sampler.steadiness import rows_for
 from trainer_worker.trainer.engine.generate import (
     PREFILL_TOKENS,
     cache_for,
@@ -26,6 +25,7 @@ from trainer_worker.trainer.engine.generate import (
     read_chunk,
 )
 from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.steadiness import rows_for
 
 
 class Batch:

@@ -12,9 +12,9 @@ from trainer_worker.sampler.drawing import Drawing
 from trainer_worker.sampler.errors import BrokenModel, Unavailable
 from trainer_worker.sampler.lean_model import lean_bytes, make_lean
 from trainer_worker.sampler.loaded_models import ModelFiles
-from trainer_worker.sampler.steadiness import rows_for, steady_sizes
 from trainer_worker.trainer.engine.errors import BadCheckpoint
 from trainer_worker.trainer.engine.generate import cache_bytes_per_row
+from trainer_worker.trainer.engine.steadiness import rows_for, steady_sizes
 from trainer_worker.trainer.engine.stored_model import load_model, read_config
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trainer_worker.sampler.order import Order
-from trainer_worker.sampler.text import GrowingText
 from trainer_worker.trainer.engine.generate import window
+from trainer_worker.trainer.engine.growing_text import GrowingText
 from tutelage.v1 import sampling_pb2
 
 

@@ -12,9 +12,9 @@ from trainer_worker.sampler.batch import Batch
 from trainer_worker.sampler.lean_model import make_lean
 from trainer_worker.sampler.order import Order
 from trainer_worker.sampler.row import Drawn, Row
-from trainer_worker.sampler.steadiness import steady_sizes
 from trainer_worker.trainer.engine.generate import DrawRule, continue_tokens, log_probabilities
 from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.steadiness import steady_sizes
 from trainer_worker.trainer.engine.tokenizers import ByteTokenizer
 
 SEATS = 12

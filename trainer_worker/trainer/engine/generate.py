@@ -92,21 +92,23 @@ def read_chunk(decoder: Decoder, tokens: Sequence[int], *, cache: KeyValueCache)
     return hidden_1TD
 
 
-def cache_for(config: ModelConfig, *, rows: int, device: torch.device | str = "cpu") -> KeyValueCache:
-    """An empty cache that holds a full context in each row."""
+def cache_for(
+    config: ModelConfig, *, rows: int, length: int | None = None, device: torch.device | str = "cpu"
+) -> KeyValueCache:
+    """An empty cache that holds so many tokens in each row, a full context if it is not said."""
     return KeyValueCache(
         layers=config.layers,
         rows=rows,
-        capacity=-(-config.context_length // SLOTS_TOGETHER) * SLOTS_TOGETHER,
+        capacity=-(-(length or config.context_length) // SLOTS_TOGETHER) * SLOTS_TOGETHER,
         key_value_heads=config.key_value_heads,
         head_width=config.head_width,
         device=device,
     )
 
 
-def cache_bytes_per_row(config: ModelConfig) -> int:
+def cache_bytes_per_row(config: ModelConfig, *, length: int | None = None) -> int:
     """Memory that `cache_for` takes for each row."""
-    capacity = -(-config.context_length // SLOTS_TOGETHER) * SLOTS_TOGETHER
+    capacity = -(-(length or config.context_length) // SLOTS_TOGETHER) * SLOTS_TOGETHER
     return 2 * 4 * config.layers * capacity * config.key_value_heads * config.head_width
 
 

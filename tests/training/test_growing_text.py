@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from trainer_worker.sampler.text import GrowingText
+from trainer_worker.trainer.engine.growing_text import GrowingText
 
 
 def grown(tokens: list[bytes], *stops: bytes) -> tuple[list[str], bool]:

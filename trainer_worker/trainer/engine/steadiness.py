@@ -9,6 +9,8 @@ tried for each model when it is loaded, at every size that a step may have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,13 +29,16 @@ def rows_for(seats: int) -> int:
 
 
 @torch.inference_mode()
-def steady_sizes(decoder: Decoder, *, seats: int) -> tuple[int, ...]:
+def steady_sizes(
+    decoder: Decoder, *, seats: int, tried: Sequence[int] | None = None, length: int | None = None
+) -> tuple[int, ...]:
     """At how many rows a step may be computed so that no row depends on the number, place or length of the others.
 
-    Rising. It is 1 alone if no product over several rows can be trusted.
+    Rising. It is 1 alone if no product over several rows can be trusted. Only the sizes `tried` are, if they are given;
+    `length` is how many tokens a row has at most, a full context if it is not said.
     """
     rows = rows_for(seats)
-    cache, tokens_B1 = _made_up(decoder, rows=rows)
+    cache, tokens_B1 = _made_up(decoder, rows=rows, length=length or decoder.config.context_length)
 
     def found(first: int, size: int) -> Tensor:
         logits: Tensor = decoder(tokens_B1[first : first + size], cache=cache.part(first, size))[:, 0]
@@ -48,15 +53,17 @@ def steady_sizes(decoder: Decoder, *, seats: int) -> tuple[int, ...]:
     if not steady(ROWS_TOGETHER):
         return (1,)
     few, many = range(1, min(rows, FEW_ROWS)), range(FEW_ROWS, rows + 1, ROWS_TOGETHER)
-    return tuple(size for size in (*few, *many) if size == ROWS_TOGETHER or steady(size))
+    sizes = (*few, *many) if tried is None else tried
+    return tuple(size for size in sizes if size == ROWS_TOGETHER or steady(size))
 
 
-def _made_up(decoder: Decoder, *, rows: int) -> tuple[KeyValueCache, Tensor]:
+def _made_up(decoder: Decoder, *, rows: int, length: int) -> tuple[KeyValueCache, Tensor]:
     """Rows of many lengths, full of made-up keys and values."""
+    device = decoder.embedding.weight.device
     generator = torch.Generator().manual_seed(0)
-    cache = cache_for(decoder.config, rows=rows)
+    cache = cache_for(decoder.config, rows=rows, length=length, device=device)
     for tensor in (*cache.keys_BMCH, *cache.values_BMCH):
-        tensor.normal_(generator=generator)
-    lengths = torch.randint(0, decoder.config.context_length, (rows,), generator=generator)
+        tensor.copy_(torch.empty(tensor.shape).normal_(generator=generator))
+    lengths = torch.randint(0, length, (rows,), generator=generator)
     cache.lengths_B.copy_(lengths)
-    return cache, torch.randint(0, decoder.config.vocabulary_size, (rows, 1), generator=generator)
+    return cache, torch.randint(0, decoder.config.vocabulary_size, (rows, 1), generator=generator).to(device)
