@@ -1,0 +1,152 @@
+"""Feedback sets: votes made fit to train on, which never change and know every vote in them.
+
+The same votes and settings make the same bytes, whatever the order in which the votes are read. All rows of a prompt
+are on one side, which the hash of the prompt decides: a prompt that is held out is held out of every later set, too.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from services.domain.answers import Prompt
+from services.domain.conflicts import ConflictPolicy
+from services.domain.errors import FieldViolation, InvalidField
+from services.domain.limits import GOOD_RATING_MIN, RATING_MAX, VALIDATION_SHARE_DEFAULT, VALIDATION_SHARE_MAX
+from services.domain.signals import Scale
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SignalCounts:
+    """How many rows of a kind there are."""
+
+    pairs: int = 0
+    labels: int = 0
+    examples: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.pairs + self.labels + self.examples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FreezeSettings:
+    """How votes become rows."""
+
+    policy: ConflictPolicy = ConflictPolicy.MAJORITY
+    validation_share: float = VALIDATION_SHARE_DEFAULT
+    scale: Scale = Scale()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` turns back."""
+        return dataclasses.asdict(self) | {"policy": self.policy.value}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "FreezeSettings":
+        """Return the settings behind plain values."""
+        return cls(
+            policy=ConflictPolicy(plain["policy"]),
+            validation_share=plain["validation_share"],
+            scale=Scale(**plain["scale"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeedbackSet:
+    """Votes made fit to train on. Its rows are the bytes of the dataset with the same uid and id.
+
+    `reviews` are resource names. `votes` counts all that were weighed, also those that left nothing to learn from.
+    """
+
+    project_id: str
+    id: str
+    uid: str
+    reviews: tuple[str, ...]
+    sources: tuple[str, ...]
+    settings: FreezeSettings
+    votes: int
+    scripted_votes: int
+    reviewers: int
+    items_left_out: int
+    train: SignalCounts
+    validation: SignalCounts
+    sha256: str
+    create_time: datetime.datetime
+    creator: str
+    retracted_votes: int = 0
+    parent_set: str = ""
+    parent_set_uid: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its resource name."""
+        return f"projects/{self.project_id}/feedbackSets/{self.id}"
+
+    @property
+    def dataset(self) -> str:
+        """Resource name of the dataset that holds its rows."""
+        return f"projects/{self.project_id}/datasets/{self.id}"
+
+    @property
+    def policy(self) -> ConflictPolicy:
+        """How votes that disagreed became one."""
+        return self.settings.policy
+
+
+def canonical(value: Any) -> str:
+    """Return the one way in which a value is written as JSON here: keys in order, no spaces, characters as they are."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def plain_prompt(prompt: Prompt) -> Any:
+    """Return a prompt as rows hold it: a text, or a list of objects with `role` and `content`."""
+    if prompt.messages:
+        return [{"role": each.role, "content": each.content} for each in prompt.messages]
+    return prompt.text
+
+
+def prompt_sha256(prompt: Prompt) -> str:
+    """Return the hash by which a prompt is known, hexadecimal: that of its canonical form."""
+    return hashlib.sha256(canonical(plain_prompt(prompt)).encode()).hexdigest()
+
+
+def is_held_out(sha256: str, *, share: float) -> bool:
+    """Whether the prompt with this hash is for validation: hashes are even, so about this share of prompts is."""
+    return int(sha256[:16], 16) < share * 2**64
+
+
+def held_out(prompts: Iterable[str], *, share: float) -> frozenset[str]:
+    """Return which of these prompts, given by their hashes, are for validation.
+
+    With two prompts or more neither side is left empty, unless nothing is to be held out: the lowest hash is held out
+    first and the highest last.
+    """
+    known = sorted(set(prompts))
+    chosen = [each for each in known if is_held_out(each, share=share)]
+    if share > 0 and len(known) > 1:
+        chosen = (chosen or known[:1])[: len(known) - 1]
+    return frozenset(chosen if len(known) > 1 else ())
+
+
+def settings_violations(settings: FreezeSettings) -> list[FieldViolation]:
+    """Return what is wrong with the settings of a request."""
+    wrong = []
+    if not 0 <= settings.validation_share <= VALIDATION_SHARE_MAX:
+        description = f"must be from 0 to {VALIDATION_SHARE_MAX}, got {settings.validation_share:g}"
+        wrong.append(FieldViolation("validation_share", description))
+    good, bad = settings.scale.good_rating, settings.scale.bad_rating
+    if not GOOD_RATING_MIN <= good <= RATING_MAX:
+        wrong.append(FieldViolation("good_rating", f"must be from {GOOD_RATING_MIN} to {RATING_MAX}, got {good}"))
+    if not 1 <= bad < good:
+        wrong.append(FieldViolation("bad_rating", f"must be at least 1 and below good_rating, {good}, got {bad}"))
+    return wrong
+
+
+def check_settings(settings: FreezeSettings) -> None:
+    """Check the settings of a request. Raises: InvalidField with every wrong field."""
+    wrong = settings_violations(settings)
+    if wrong:
+        raise InvalidField.of_all(wrong)
