@@ -7,14 +7,24 @@ error.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from typing import Any
 
-from services.domain.errors import DomainError, InvalidKey
+from services.domain.errors import DomainError, InvalidKey, SlowReader
 from services.domain.projects import Caller
 
 _RECHECK_S = 3.0
 _log = logging.getLogger(__name__)
 
 FindWorkingKeys = Callable[[Collection[str]], Awaitable[Collection[str]]]
+
+
+async def write_within(context: Any, message: bytes, *, limit_s: float) -> None:
+    """Write a message to a stream. Raises: SlowReader if the client has not taken the ones before it by then."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await context.write(message)
+    except TimeoutError:
+        raise SlowReader(f"the stream was not read for {limit_s:g} s; ask for the rest") from None
 
 
 class Stream:

@@ -14,7 +14,7 @@ DomainError
 ├── MissingPermission   the role does not hold the permission
 ├── RateLimited         too many calls; the gateway says this too
 ├── LimitReached        a limit of the project or the service
-├── SlowReader          a watcher fell too far behind
+├── SlowReader          a watcher fell too far behind, or a stream was not read
 ├── Unavailable         a part of the service cannot be reached just now
 ├── NoSpace             there is no room to store this
 ├── StaleAttempt        a worker acts on an attempt that is over

@@ -226,6 +226,33 @@ def test_a_reader_that_leaves_frees_its_place(
     wait_for(lambda: refusal() is None, limit_s=10, what="the place to be free")
 
 
+def test_a_reader_that_takes_nothing_loses_its_place(
+    jobs: Any, worker: Worker, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_jobs, "READERS_MAX", 1)
+    monkeypatch.setattr(api_jobs, "SLOW_READER_S", 0.3)
+    job = train(jobs, rows)
+    content = b"x" * 30 * FILE_CHUNK_BYTES
+    worker.complete(worker.claim(job.uid), content)
+    request = jobs_pb2.ReadJobFileRequest(name=job.name, filename="model.safetensors")
+    idle = jobs.ReadJobFile(request)
+    taken = len(next(idle).data)
+
+    def has_place() -> bool:
+        try:
+            return bool(next(jobs.ReadJobFile(request)).data)
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            return False
+
+    wait_for(has_place, limit_s=20, what="the place to be free")
+    with pytest.raises(grpc.RpcError) as caught:
+        for answer in idle:
+            taken += len(answer.data)
+    assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.OUT_OF_RANGE, "SLOW_READER")
+    assert taken < len(content)
+
+
 def test_the_state_of_a_run_after_a_step_is_looked_into(
     served: ServedHouse, jobs: Any, worker: Worker, rows: str
 ) -> None:

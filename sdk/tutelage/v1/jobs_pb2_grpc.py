@@ -209,7 +209,8 @@ class JobsServicer(object):
 
     def ReadJobFile(self, request, context):
         """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
-        NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
+        NOT_FOUND, OUT_OF_RANGE for an offset beyond the end (WRONG_OFFSET) and for a stream that is not read for 30 seconds
+        (SLOW_READER).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,7 +78,8 @@ class JobsStub:
     """Lists the files that a job has made: the weights of a model, an export, a report."""
     ReadJobFile: _grpc.UnaryStreamMultiCallable[_jobs_pb2.ReadJobFileRequest, _jobs_pb2.ReadJobFileResponse]
     """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
-    NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
+    NOT_FOUND, OUT_OF_RANGE for an offset beyond the end (WRONG_OFFSET) and for a stream that is not read for 30 seconds
+    (SLOW_READER).
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]
     """Returns one job."""
@@ -157,7 +158,8 @@ class JobsAsyncStub(JobsStub):
     """Lists the files that a job has made: the weights of a model, an export, a report."""
     ReadJobFile: _aio.UnaryStreamMultiCallable[_jobs_pb2.ReadJobFileRequest, _jobs_pb2.ReadJobFileResponse]  # type: ignore[assignment]
     """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
-    NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
+    NOT_FOUND, OUT_OF_RANGE for an offset beyond the end (WRONG_OFFSET) and for a stream that is not read for 30 seconds
+    (SLOW_READER).
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Returns one job."""
@@ -287,7 +289,8 @@ class JobsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.ReadJobFileResponse], _abc.AsyncIterator[_jobs_pb2.ReadJobFileResponse]]:
         """Sends one of these files from an offset on, in messages of at most 1 MiB; a broken line goes on from there. Errors:
-        NOT_FOUND, OUT_OF_RANGE for an offset beyond the end.
+        NOT_FOUND, OUT_OF_RANGE for an offset beyond the end (WRONG_OFFSET) and for a stream that is not read for 30 seconds
+        (SLOW_READER).
         """
 
     @_abc_1.abstractmethod
