@@ -12,6 +12,8 @@ Importing this package loads nothing: every stub below `tutelage.v1` runs this f
 
 from typing import TYPE_CHECKING
 
+from tutelage._homes import HOMES
+
 if TYPE_CHECKING:
     from tutelage._async.client import AsyncClient
     from tutelage._async.job import AsyncJob
@@ -46,12 +48,7 @@ if TYPE_CHECKING:
     from tutelage._sync.job import Job
     from tutelage._sync.model_version import ModelVersion
     from tutelage._tuning import Lora
-    from tutelage._values.cluster import (
-        Queue,
-        ServerInfo,
-        Worker,
-        WorkerState,
-    )
+    from tutelage._values.cluster import Queue, ServerInfo, Worker, WorkerState
     from tutelage._values.datasets import (
         Dataset,
         DatasetFormat,
@@ -61,12 +58,23 @@ if TYPE_CHECKING:
         RowStatistics,
         Upload,
     )
-    from tutelage._values.inspection import (
-        InspectedPart,
-        InspectedToken,
-        InspectStepResponse,
-        Prediction,
+    from tutelage._values.drawing import Checker, DrawOptions, DrawSpec, EvaluateSpec
+    from tutelage._values.duels import Duel, DuelJudge, DuelResult, DuelVerdict
+    from tutelage._values.feedback import (
+        Candidate,
+        ChatMessage,
+        Correction,
+        DiscardReason,
+        Judgement,
+        Prompt,
+        RetractVoteResponse,
+        Thumb,
+        Verdict,
+        Vote,
+        VoteState,
     )
+    from tutelage._values.feedback_sets import ConflictPolicy, FeedbackFormat, FeedbackSet, SignalCounts
+    from tutelage._values.inspection import InspectedPart, InspectedToken, InspectStepResponse, Prediction
     from tutelage._values.job_events import (
         BlamedRow,
         CheckpointCommitted,
@@ -94,7 +102,8 @@ if TYPE_CHECKING:
         Receipt,
         Usage,
     )
-    from tutelage._values.models import Model, ModelVersionInfo
+    from tutelage._values.lineage import Lineage, LineageEdge, LineageKind, LineageNode
+    from tutelage._values.models import Alias, AliasMove, Model, ModelVersionInfo
     from tutelage._values.optimization import (
         Compilation,
         ComputeSpec,
@@ -104,13 +113,19 @@ if TYPE_CHECKING:
         RegularizationSpec,
         Schedule,
     )
-    from tutelage._values.projects import (
-        ApiKey,
-        AuditEntry,
-        Caller,
-        CreateApiKeyResponse,
-        Project,
-        Role,
+    from tutelage._values.preferences import GrpoSpec, Method, PreferenceSpec
+    from tutelage._values.projects import ApiKey, AuditEntry, Caller, CreateApiKeyResponse, Project, Role
+    from tutelage._values.review_stats import Estimate, ReviewerStats, ReviewStats, VersionScore
+    from tutelage._values.reviews import (
+        OpenReview,
+        Review,
+        ReviewItem,
+        ReviewKind,
+        ReviewProgress,
+        ReviewState,
+        RubricQuestion,
+        Seat,
+        TakeSeatsResponse,
     )
     from tutelage._values.sampling import (
         FinishReason,
@@ -145,52 +160,12 @@ if TYPE_CHECKING:
     from tutelage._values.value import Value
     from tutelage._version import __version__
 
-_HOMES = {
-    "_async.client": "AsyncClient",
-    "_async.job": "AsyncJob",
-    "_async.model_version": "AsyncModelVersion",
-    "_connection": "Connection",
-    "_errors": (
-        "Aborted AlreadyExists Cancelled DataLoss DeadlineExceeded FailedPrecondition FieldViolation Internal "
-        "InvalidArgument JobCancelled JobFailed NotConfigured NotFound OutOfRange PermissionDenied "
-        "ResourceExhausted TutelageError Unauthenticated Unavailable Unimplemented Unknown WaitTimeout"
-    ),
-    "_hyperparameters": "Hyperparameters TuningHyperparameters",
-    "_sync.client": "Client",
-    "_sync.job": "Job",
-    "_sync.model_version": "ModelVersion",
-    "_tuning": "Lora",
-    "_values.cluster": "Queue ServerInfo Worker WorkerState",
-    "_values.datasets": "Dataset DatasetFormat DatasetSplit DatasetState RowKind RowStatistics Upload",
-    "_values.inspection": "InspectStepResponse InspectedPart InspectedToken Prediction",
-    "_values.job_events": (
-        "BlamedRow CheckpointCommitted JobEvent MetricLogged MetricSeries Note NoteLevel RolledBack RowsBlamed "
-        "SampleDrawn StateChanged"
-    ),
-    "_values.jobs": (
-        "Checkpoint CheckpointState ExplainJobResponse FailureReason Finding JobFailure JobFile JobInfo "
-        "JobProgress JobState Receipt Usage"
-    ),
-    "_values.models": "Model ModelVersionInfo",
-    "_values.optimization": (
-        "Compilation ComputeSpec EarlyStoppingSpec OptimizationSpec Optimizer RegularizationSpec Schedule"
-    ),
-    "_values.projects": "ApiKey AuditEntry Caller CreateApiKeyResponse Project Role",
-    "_values.sampling": (
-        "FinishReason Sample SampleResponse SampledToken SamplingUsage StreamSampleResponse TokenLogprob"
-    ),
-    "_values.training": (
-        "Architecture CheckpointsSpec EvaluationSpec ExportFormat ExportModelSpec FineTuneSpec Forecast "
-        "ImportModelSpec LoraSpec LossOn MixturePart Precision Preset RowsSpec SamplesSpec TokenizerKind "
-        "TokenizerSpec TrainSpec VerifySpec"
-    ),
-    "_values.value": "Value",
-    "_version": "__version__",
-}
-_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+_MODULES = {name: module for module, names in HOMES.items() for name in names.split()}
 
 __all__ = [
     "Aborted",
+    "Alias",
+    "AliasMove",
     "AlreadyExists",
     "ApiKey",
     "Architecture",
@@ -201,6 +176,9 @@ __all__ = [
     "BlamedRow",
     "Caller",
     "Cancelled",
+    "Candidate",
+    "ChatMessage",
+    "Checker",
     "Checkpoint",
     "CheckpointCommitted",
     "CheckpointState",
@@ -208,7 +186,9 @@ __all__ = [
     "Client",
     "Compilation",
     "ComputeSpec",
+    "ConflictPolicy",
     "Connection",
+    "Correction",
     "CreateApiKeyResponse",
     "DataLoss",
     "Dataset",
@@ -216,18 +196,30 @@ __all__ = [
     "DatasetSplit",
     "DatasetState",
     "DeadlineExceeded",
+    "DiscardReason",
+    "DrawOptions",
+    "DrawSpec",
+    "Duel",
+    "DuelJudge",
+    "DuelResult",
+    "DuelVerdict",
     "EarlyStoppingSpec",
+    "Estimate",
+    "EvaluateSpec",
     "EvaluationSpec",
     "ExplainJobResponse",
     "ExportFormat",
     "ExportModelSpec",
     "FailedPrecondition",
     "FailureReason",
+    "FeedbackFormat",
+    "FeedbackSet",
     "FieldViolation",
     "Finding",
     "FineTuneSpec",
     "FinishReason",
     "Forecast",
+    "GrpoSpec",
     "Hyperparameters",
     "ImportModelSpec",
     "InspectStepResponse",
@@ -244,9 +236,15 @@ __all__ = [
     "JobInfo",
     "JobProgress",
     "JobState",
+    "Judgement",
+    "Lineage",
+    "LineageEdge",
+    "LineageKind",
+    "LineageNode",
     "Lora",
     "LoraSpec",
     "LossOn",
+    "Method",
     "MetricLogged",
     "MetricSeries",
     "MixturePart",
@@ -257,24 +255,36 @@ __all__ = [
     "NotFound",
     "Note",
     "NoteLevel",
+    "OpenReview",
     "OptimizationSpec",
     "Optimizer",
     "OutOfRange",
     "PermissionDenied",
     "Precision",
     "Prediction",
+    "PreferenceSpec",
     "Preset",
     "Project",
+    "Prompt",
     "Queue",
     "Receipt",
     "RegularizationSpec",
     "ResourceExhausted",
+    "RetractVoteResponse",
+    "Review",
+    "ReviewItem",
+    "ReviewKind",
+    "ReviewProgress",
+    "ReviewState",
+    "ReviewStats",
+    "ReviewerStats",
     "Role",
     "RolledBack",
     "RowKind",
     "RowStatistics",
     "RowsBlamed",
     "RowsSpec",
+    "RubricQuestion",
     "Sample",
     "SampleDrawn",
     "SampleResponse",
@@ -282,9 +292,13 @@ __all__ = [
     "SamplesSpec",
     "SamplingUsage",
     "Schedule",
+    "Seat",
     "ServerInfo",
+    "SignalCounts",
     "StateChanged",
     "StreamSampleResponse",
+    "TakeSeatsResponse",
+    "Thumb",
     "TokenLogprob",
     "TokenizerKind",
     "TokenizerSpec",
@@ -298,7 +312,11 @@ __all__ = [
     "Upload",
     "Usage",
     "Value",
+    "Verdict",
     "VerifySpec",
+    "VersionScore",
+    "Vote",
+    "VoteState",
     "WaitTimeout",
     "Worker",
     "WorkerState",

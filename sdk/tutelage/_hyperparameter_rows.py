@@ -31,6 +31,57 @@ WHAT, SHAPE, DATA, MOVES, LASTING, SEEING, COMPUTING = (
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "adafactor", "muon")
 SCHEDULES = ("constant", "linear", "cosine", "warmup_stable_decay", "inverse_square_root")
 PRECISIONS = ("fp32", "bf16", "tf32", "fp16")
+METHODS = ("sft", "dpo", "ipo", "kto", "simpo", "orpo", "reward", "grpo")
+LEARNING, ANSWERING = "What is learnt", "GRPO: answers and their scores"
+
+# What only fine-tuning takes: its method, with the settings of those that learn from preferences and from scores.
+METHOD_ROWS_BY_GROUP: dict[str, tuple[Row, ...]] = {
+    LEARNING: (
+        Row("method", "method", str, "What is learnt from the rows. Default: sft, the next token.", METHODS),
+        Row(
+            "beta",
+            "preference.beta",
+            float,
+            "How closely to stay to the base; above 0, at most 100. Default: 0.1; simpo 2.",
+        ),
+        Row(
+            "flipped_share",
+            "preference.label_smoothing",
+            float,
+            "Share of pairs taken to be the wrong way round; 0 to below 0.5, dpo only. Default: 0.",
+        ),
+        Row("margin", "preference.margin", float, "Margin that simpo aims at; 0 to 100. Default: 0.5."),
+        Row(
+            "sft_weight",
+            "preference.sft_weight",
+            float,
+            "Weight of learning the chosen answer itself; 0 to 100, dpo and ipo only. Default: 0.",
+        ),
+        Row("desirable_weight", "preference.desirable_weight", float, "Weight of good answers, kto only. Default: 1."),
+        Row(
+            "undesirable_weight",
+            "preference.undesirable_weight",
+            float,
+            "Weight of bad answers, kto only. Default: 1.",
+        ),
+    ),
+    ANSWERING: (
+        Row("group_size", "grpo.group_size", int, "Answers to each prompt; 2 to 64. Default: 8."),
+        Row("answer_tokens", "grpo.max_tokens", int, "Most tokens of an answer; 1 to 4096. Default: 64."),
+        Row("answer_temperature", "grpo.temperature", float, "How freely to draw; above 0, at most 10. Default: 1."),
+        Row("checker", "grpo.checker.name", str, "A program that scores, such as python-parses, or contains=def."),
+        Row("checker_argument", "grpo.checker.argument", str, "What the checker looks for, if not after its name."),
+        Row("reward_model", "grpo.reward_model", str, "A reward model that scores, such as judge@v1."),
+        Row("kl_weight", "grpo.kl_weight", float, "Weight of staying close to the base; 0 to 100. Default: 0.04."),
+        Row(
+            "clip_ratio",
+            "grpo.clip_ratio",
+            float,
+            "How far a token's probability may move in one step, as a ratio; below 1. Default: 0.2.",
+        ),
+        Row("updates", "grpo.updates", int, "Updates from the same answers; 1 to 16. Default: 1."),
+    ),
+}
 
 ROWS_BY_GROUP: dict[str, tuple[Row, ...]] = {
     WHAT: (
@@ -239,7 +290,7 @@ TUNING_CONTEXT = Row(
 
 def tuning_rows() -> dict[str, tuple[Row, ...]]:
     """Returns the table for fine-tuning."""
-    table = {}
+    table = dict(METHOD_ROWS_BY_GROUP)
     for group, rows in ROWS_BY_GROUP.items():
         kept = [row for row in rows if row.name not in NOT_TUNING]
         if group == DATA:

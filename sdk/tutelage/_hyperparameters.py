@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from tutelage._errors import local_refusal
 from tutelage._hyperparameter_rows import ROWS, TUNING_ROWS, Row
-from tutelage._names import base_name, dataset_name
+from tutelage._names import base_name, dataset_name, model_name, short_name
 from tutelage._tuning import set_lora, set_mixture
 
 if TYPE_CHECKING:
     from tutelage._tuning import Lora
 
 
-class TuningHyperparameters(TypedDict, total=False):
-    """What `fine_tune` takes beside base, dataset and adapters, all optional; ranges and defaults are in the help."""
+class CommonHyperparameters(TypedDict, total=False):
+    """What `train` and `fine_tune` both take, all optional; ranges and defaults are in the help of the commands."""
 
     mixture: Mapping[str, float]
     steps: int
@@ -62,7 +62,28 @@ class TuningHyperparameters(TypedDict, total=False):
     activation_checkpointing: bool
 
 
-class Hyperparameters(TuningHyperparameters, total=False):
+class TuningHyperparameters(CommonHyperparameters, total=False):
+    """What `fine_tune` takes beside base, dataset and adapters, all optional; ranges and defaults are in the help."""
+
+    method: Literal["sft", "dpo", "ipo", "kto", "simpo", "orpo", "reward", "grpo"]
+    beta: float
+    flipped_share: float
+    margin: float
+    sft_weight: float
+    desirable_weight: float
+    undesirable_weight: float
+    group_size: int
+    answer_tokens: int
+    answer_temperature: float
+    checker: str
+    checker_argument: str
+    reward_model: str
+    kl_weight: float
+    clip_ratio: float
+    updates: int
+
+
+class Hyperparameters(CommonHyperparameters, total=False):
     """What `train` takes beside the dataset, all optional; ranges and defaults are in the command's help."""
 
     preset: str
@@ -95,21 +116,44 @@ def build_train_spec(dataset: str, *, hyperparameters: Hyperparameters) -> Any:
 
 def build_fine_tune_spec(
     base: Any,
-    dataset: str,
+    dataset: str | None,
     *,
+    feedback: Any = None,
     lora: "Lora | Mapping[str, Any] | bool | None",
     hyperparameters: TuningHyperparameters,
 ) -> Any:
     """Returns a FineTuneSpec with exactly what was given; `base` is a name, or a version or checkpoint that has one.
 
-    Raises: InvalidArgument for a hyperparameter that does not exist or whose value does not fit its type.
+    Without a base, `model` names it, and the result is its next version. A feedback set is a dataset of the same id.
+    Raises: InvalidArgument for a hyperparameter that does not exist or whose value does not fit its type, without a
+    base, and unless there is either a dataset or a feedback set.
     """
     from tutelage.v1 import training_pb2
 
-    spec = training_pb2.FineTuneSpec(base=base_name(getattr(base, "name", base)), dataset=dataset_name(dataset))
-    set_all(spec, hyperparameters, TUNING_ROWS)
+    given: dict[str, Any] = dict(hyperparameters)
+    begin = base if base is not None else given.pop("model", None)
+    if not begin:
+        raise local_refusal("base", "names no model to begin with")
+    if (dataset is None) == (feedback is None):
+        raise local_refusal("dataset", "give either a dataset or a feedback set to train on")
+    rows = dataset if dataset is not None else short_name(str(getattr(feedback, "name", feedback)))
+    spec = training_pb2.FineTuneSpec(base=base_name(getattr(begin, "name", begin)), dataset=dataset_name(rows))
+    set_all(spec, given, TUNING_ROWS)
     set_lora(spec, lora)
+    set_scorer(spec)
     return spec
+
+
+def set_scorer(spec: Any) -> None:
+    """Fills in the name of a reward model, and takes `contains=def` apart into a checker and its argument."""
+    if not spec.HasField("grpo"):
+        return
+    if spec.grpo.reward_model:
+        spec.grpo.reward_model = model_name(spec.grpo.reward_model)
+    if spec.grpo.HasField("checker") and "=" in spec.grpo.checker.name:
+        name, _, argument = spec.grpo.checker.name.partition("=")
+        spec.grpo.checker.name = name
+        spec.grpo.checker.argument = spec.grpo.checker.argument or argument
 
 
 def set_all(spec: Any, hyperparameters: Mapping[str, Any], rows: tuple[Row, ...]) -> None:

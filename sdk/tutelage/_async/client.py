@@ -6,11 +6,14 @@ from typing import Any, Self, Unpack
 
 from tutelage._async.cluster import AsyncCluster
 from tutelage._async.datasets import AsyncDatasets
+from tutelage._async.duels import AsyncDuels
+from tutelage._async.feedback import AsyncFeedback
 from tutelage._async.job import AsyncJob
 from tutelage._async.jobs import AsyncJobs
 from tutelage._async.keys import AsyncKeys
 from tutelage._async.models import AsyncModels
 from tutelage._async.pages import walk_pages
+from tutelage._async.reviews import AsyncReviews
 from tutelage._async.sampling import sample_model, stream_model
 from tutelage._async.transport import TIMEOUT_S, AsyncTransport
 from tutelage._connection import find_connection
@@ -20,15 +23,20 @@ from tutelage._hyperparameters import (
     build_fine_tune_spec,
     build_train_spec,
 )
+from tutelage._names import model_version_name
 from tutelage._retry import RETRY_S
 from tutelage._sampling_options import SamplingOptions
 from tutelage._tuning import Lora
+from tutelage._values.feedback_sets import FeedbackSet
 from tutelage._values.jobs import Checkpoint, JobInfo
 from tutelage._values.models import ModelVersionInfo
 from tutelage._values.projects import AuditEntry, Caller, Project
 from tutelage._values.sampling import SampleResponse, StreamSampleResponse
 from tutelage._values.training import Forecast
 from tutelage.v1 import jobs_pb2, projects_pb2, training_pb2
+
+# The gateway lets a call to RetrainModel run for so long: it freezes a feedback set.
+RETRAIN_S = 300.0
 
 
 class AsyncClient:
@@ -56,6 +64,9 @@ class AsyncClient:
         self.jobs = AsyncJobs(self._transport)
         self.datasets = AsyncDatasets(self._transport)
         self.models = AsyncModels(self._transport)
+        self.reviews = AsyncReviews(self._transport)
+        self.feedback = AsyncFeedback(self._transport)
+        self.duels = AsyncDuels(self._transport)
         self.keys = AsyncKeys(self._transport)
         self.cluster = AsyncCluster(self._transport)
 
@@ -109,9 +120,10 @@ class AsyncClient:
 
     async def fine_tune(
         self,
-        base: str | ModelVersionInfo | Checkpoint,
-        dataset: str,
+        base: str | ModelVersionInfo | Checkpoint | None = None,
+        dataset: str | None = None,
         *,
+        feedback: str | FeedbackSet | None = None,
         lora: Lora | Mapping[str, Any] | bool | None = None,
         job_id: str = "",
         labels: Mapping[str, str] | None = None,
@@ -119,16 +131,18 @@ class AsyncClient:
         timeout: float | None = None,
         **hyperparameters: Unpack[TuningHyperparameters],
     ) -> AsyncJob:
-        """Submits a job that trains a model further on a dataset, and returns it as soon as it is accepted.
+        """Submits a job that trains a model further on a dataset or a feedback set, and returns it once it is accepted.
 
-        `base` is a model (`chat`), a version of it (`chat/versions/2`), or a checkpoint of a job
-        (`JOB/checkpoints/200`). `lora`, such as `Lora(rank=16)` or `{"rank": 16}`, trains small matrices beside the
-        weights instead of the weights. Raises: what `train` raises; NotFound also for the base.
+        `base` is a model (`chat`), a version of it (`chat@v2`), an alias (`chat@prod`), or a checkpoint of a job
+        (`JOB/checkpoints/200`); left out, it is `model`. `method` says what is learnt: `sft` (default), `dpo`, `ipo`,
+        `simpo`, `orpo`, `kto`, `reward` or `grpo`. `lora`, such as `Lora(rank=16)` or `{"rank": 16}`, trains small
+        matrices beside the weights instead of the weights. Raises: what `train` raises; NotFound also for the base;
+        FailedPrecondition for rows that the method cannot learn from, with how many there are of which kind.
         """
         request = jobs_pb2.FineTuneRequest(
             parent="projects/-",
             job_id=job_id,
-            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            spec=build_fine_tune_spec(base, dataset, feedback=feedback, lora=lora, hyperparameters=hyperparameters),
             labels=labels or {},
             request_id=request_id or str(uuid.uuid4()),
         )
@@ -137,9 +151,10 @@ class AsyncClient:
 
     async def validate_fine_tune(
         self,
-        base: str | ModelVersionInfo | Checkpoint,
-        dataset: str,
+        base: str | ModelVersionInfo | Checkpoint | None = None,
+        dataset: str | None = None,
         *,
+        feedback: str | FeedbackSet | None = None,
         lora: Lora | Mapping[str, Any] | bool | None = None,
         job_id: str = "",
         labels: Mapping[str, str] | None = None,
@@ -150,11 +165,32 @@ class AsyncClient:
         request = jobs_pb2.FineTuneRequest(
             parent="projects/-",
             job_id=job_id,
-            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            spec=build_fine_tune_spec(base, dataset, feedback=feedback, lora=lora, hyperparameters=hyperparameters),
             labels=labels or {},
             validate_only=True,
         )
         return JobInfo.from_message(await self._transport.call("Jobs", "FineTune", request, timeout=timeout))
+
+    async def retrain(
+        self,
+        model: str | ModelVersionInfo,
+        *,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncJob:
+        """Tunes again what a version was tuned with, without the votes that were retracted since; returns the job.
+
+        Its feedback set is frozen anew, and the same specification is submitted on it. Raises: NotFound,
+        FailedPrecondition if no vote of the version is retracted, or if it was not tuned on a feedback set.
+        """
+        name = model if isinstance(model, str) else model.name
+        request = jobs_pb2.RetrainModelRequest(
+            name=model_version_name(name, version=None), labels=labels or {}, request_id=request_id or str(uuid.uuid4())
+        )
+        limit_s = RETRAIN_S if timeout is None else timeout
+        answer = await self._transport.call("Jobs", "RetrainModel", request, timeout=limit_s)
+        return AsyncJob(self._transport, JobInfo.from_message(answer))
 
     async def forecast(
         self, dataset: str, *, timeout: float | None = None, **hyperparameters: Unpack[Hyperparameters]

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Unpack
 
 from tutelage._async.job import AsyncJob
 from tutelage._async.job_calls import (
@@ -18,14 +20,18 @@ from tutelage._async.job_calls import (
 )
 from tutelage._async.job_files import download_files, list_files
 from tutelage._async.pages import walk_pages
+from tutelage._async.prompts import prompts_dataset
 from tutelage._async.transport import AsyncTransport
 from tutelage._async.upload import ignore
 from tutelage._async.watch import watch_job
-from tutelage._names import job_name
+from tutelage._drawing import DrawingOptions, Models, build_draw_spec, set_drawing
+from tutelage._names import dataset_name, job_name, model_name
+from tutelage._prompts import Prompts
 from tutelage._values.inspection import InspectStepResponse
 from tutelage._values.job_events import JobEvent, MetricSeries
 from tutelage._values.jobs import Checkpoint, ExplainJobResponse, JobFile, JobInfo, Receipt
-from tutelage.v1 import jobs_pb2
+from tutelage._values.models import ModelVersionInfo
+from tutelage.v1 import jobs_pb2, training_pb2
 
 
 class AsyncJobs:
@@ -110,6 +116,75 @@ class AsyncJobs:
             self._transport, job, first_step=first_step, steps=steps, request_id=request_id, timeout=timeout
         )
         return AsyncJob(self._transport, info)
+
+    async def draw(
+        self,
+        models: Models,
+        *,
+        prompts: Prompts,
+        samples: int | None = None,
+        prompts_max: int | None = None,
+        checker: str | None = None,
+        reward_model: str = "",
+        job_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[DrawingOptions],
+    ) -> AsyncJob:
+        """Submits a job that lets each model answer each prompt; its file `answers.jsonl` holds every token.
+
+        `prompts` is a dataset, a path, or a list of texts or conversations. `checker` or `reward_model` scores each
+        answer. Raises: NotFound for a model or the prompts, FailedPrecondition for a reward model among the models.
+        """
+        spec = build_draw_spec(
+            models,
+            await prompts_dataset(self._transport, prompts),
+            samples=samples,
+            prompts_max=prompts_max,
+            checker=checker,
+            reward_model=reward_model,
+            options=options,
+        )
+        request = jobs_pb2.DrawAnswersRequest(
+            parent="projects/-",
+            job_id=job_id,
+            spec=spec,
+            labels=labels or {},
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        answer = await self._transport.call("Jobs", "DrawAnswers", request, timeout=timeout)
+        return AsyncJob(self._transport, JobInfo.from_message(answer))
+
+    async def evaluate(
+        self,
+        model: str | ModelVersionInfo,
+        dataset: str,
+        *,
+        all_rows: bool | None = None,
+        job_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[DrawingOptions],
+    ) -> AsyncJob:
+        """Submits a job that measures a model: loss, perplexity and bits per byte, or the share of checks that hold.
+
+        By default the rows that were kept for validation are measured, if there are any. `options` say how answers to
+        prompts with checks are drawn. Raises: NotFound for the model or the dataset.
+        """
+        name = model if isinstance(model, str) else model.name
+        spec = training_pb2.EvaluateSpec(model=model_name(name), dataset=dataset_name(dataset), all_rows=all_rows)
+        set_drawing(spec, options)
+        request = jobs_pb2.EvaluateModelRequest(
+            parent="projects/-",
+            job_id=job_id,
+            spec=spec,
+            labels=labels or {},
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        answer = await self._transport.call("Jobs", "EvaluateModel", request, timeout=timeout)
+        return AsyncJob(self._transport, JobInfo.from_message(answer))
 
     async def receipt(self, job: str, *, timeout: float | None = None) -> Receipt:
         """Returns what a run can be held to: seeds, hashes and versions.

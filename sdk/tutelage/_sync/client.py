@@ -14,24 +14,32 @@ from tutelage._hyperparameters import (
     build_fine_tune_spec,
     build_train_spec,
 )
+from tutelage._names import model_version_name
 from tutelage._retry import RETRY_S
 from tutelage._sampling_options import SamplingOptions
 from tutelage._sync.cluster import Cluster
 from tutelage._sync.datasets import Datasets
+from tutelage._sync.duels import Duels
+from tutelage._sync.feedback import Feedback
 from tutelage._sync.job import Job
 from tutelage._sync.jobs import Jobs
 from tutelage._sync.keys import Keys
 from tutelage._sync.models import Models
 from tutelage._sync.pages import walk_pages
+from tutelage._sync.reviews import Reviews
 from tutelage._sync.sampling import sample_model, stream_model
 from tutelage._sync.transport import TIMEOUT_S, Transport
 from tutelage._tuning import Lora
+from tutelage._values.feedback_sets import FeedbackSet
 from tutelage._values.jobs import Checkpoint, JobInfo
 from tutelage._values.models import ModelVersionInfo
 from tutelage._values.projects import AuditEntry, Caller, Project
 from tutelage._values.sampling import SampleResponse, StreamSampleResponse
 from tutelage._values.training import Forecast
 from tutelage.v1 import jobs_pb2, projects_pb2, training_pb2
+
+# The gateway lets a call to RetrainModel run for so long: it freezes a feedback set.
+RETRAIN_S = 300.0
 
 
 class Client:
@@ -59,6 +67,9 @@ class Client:
         self.jobs = Jobs(self._transport)
         self.datasets = Datasets(self._transport)
         self.models = Models(self._transport)
+        self.reviews = Reviews(self._transport)
+        self.feedback = Feedback(self._transport)
+        self.duels = Duels(self._transport)
         self.keys = Keys(self._transport)
         self.cluster = Cluster(self._transport)
 
@@ -112,9 +123,10 @@ class Client:
 
     def fine_tune(
         self,
-        base: str | ModelVersionInfo | Checkpoint,
-        dataset: str,
+        base: str | ModelVersionInfo | Checkpoint | None = None,
+        dataset: str | None = None,
         *,
+        feedback: str | FeedbackSet | None = None,
         lora: Lora | Mapping[str, Any] | bool | None = None,
         job_id: str = "",
         labels: Mapping[str, str] | None = None,
@@ -122,16 +134,18 @@ class Client:
         timeout: float | None = None,
         **hyperparameters: Unpack[TuningHyperparameters],
     ) -> Job:
-        """Submits a job that trains a model further on a dataset, and returns it as soon as it is accepted.
+        """Submits a job that trains a model further on a dataset or a feedback set, and returns it once it is accepted.
 
-        `base` is a model (`chat`), a version of it (`chat/versions/2`), or a checkpoint of a job
-        (`JOB/checkpoints/200`). `lora`, such as `Lora(rank=16)` or `{"rank": 16}`, trains small matrices beside the
-        weights instead of the weights. Raises: what `train` raises; NotFound also for the base.
+        `base` is a model (`chat`), a version of it (`chat@v2`), an alias (`chat@prod`), or a checkpoint of a job
+        (`JOB/checkpoints/200`); left out, it is `model`. `method` says what is learnt: `sft` (default), `dpo`, `ipo`,
+        `simpo`, `orpo`, `kto`, `reward` or `grpo`. `lora`, such as `Lora(rank=16)` or `{"rank": 16}`, trains small
+        matrices beside the weights instead of the weights. Raises: what `train` raises; NotFound also for the base;
+        FailedPrecondition for rows that the method cannot learn from, with how many there are of which kind.
         """
         request = jobs_pb2.FineTuneRequest(
             parent="projects/-",
             job_id=job_id,
-            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            spec=build_fine_tune_spec(base, dataset, feedback=feedback, lora=lora, hyperparameters=hyperparameters),
             labels=labels or {},
             request_id=request_id or str(uuid.uuid4()),
         )
@@ -140,9 +154,10 @@ class Client:
 
     def validate_fine_tune(
         self,
-        base: str | ModelVersionInfo | Checkpoint,
-        dataset: str,
+        base: str | ModelVersionInfo | Checkpoint | None = None,
+        dataset: str | None = None,
         *,
+        feedback: str | FeedbackSet | None = None,
         lora: Lora | Mapping[str, Any] | bool | None = None,
         job_id: str = "",
         labels: Mapping[str, str] | None = None,
@@ -153,11 +168,32 @@ class Client:
         request = jobs_pb2.FineTuneRequest(
             parent="projects/-",
             job_id=job_id,
-            spec=build_fine_tune_spec(base, dataset, lora=lora, hyperparameters=hyperparameters),
+            spec=build_fine_tune_spec(base, dataset, feedback=feedback, lora=lora, hyperparameters=hyperparameters),
             labels=labels or {},
             validate_only=True,
         )
         return JobInfo.from_message(self._transport.call("Jobs", "FineTune", request, timeout=timeout))
+
+    def retrain(
+        self,
+        model: str | ModelVersionInfo,
+        *,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Job:
+        """Tunes again what a version was tuned with, without the votes that were retracted since; returns the job.
+
+        Its feedback set is frozen anew, and the same specification is submitted on it. Raises: NotFound,
+        FailedPrecondition if no vote of the version is retracted, or if it was not tuned on a feedback set.
+        """
+        name = model if isinstance(model, str) else model.name
+        request = jobs_pb2.RetrainModelRequest(
+            name=model_version_name(name, version=None), labels=labels or {}, request_id=request_id or str(uuid.uuid4())
+        )
+        limit_s = RETRAIN_S if timeout is None else timeout
+        answer = self._transport.call("Jobs", "RetrainModel", request, timeout=limit_s)
+        return Job(self._transport, JobInfo.from_message(answer))
 
     def forecast(
         self, dataset: str, *, timeout: float | None = None, **hyperparameters: Unpack[Hyperparameters]

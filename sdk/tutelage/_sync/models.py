@@ -10,16 +10,17 @@ from typing import Literal
 
 from tutelage import _blocking as colour
 from tutelage._exports import export_format, files_dataset_id, open_model_files
-from tutelage._names import dataset_name, model_name, model_version_name
+from tutelage._names import alias_name, dataset_name, model_name, model_version_name
 from tutelage._sync.job import Job
-from tutelage._sync.model_calls import get_version
+from tutelage._sync.model_calls import find_lineage, get_version
 from tutelage._sync.model_version import ModelVersion
 from tutelage._sync.pages import walk_pages
 from tutelage._sync.transport import Transport
 from tutelage._sync.upload import ignore, upload_source
 from tutelage._values.datasets import Dataset
 from tutelage._values.jobs import JobInfo
-from tutelage._values.models import Model, ModelVersionInfo
+from tutelage._values.lineage import Lineage
+from tutelage._values.models import Alias, Model, ModelVersionInfo
 from tutelage.v1 import models_pb2, training_pb2
 
 
@@ -49,6 +50,74 @@ class Models:
         request = models_pb2.ListModelVersionsRequest(parent=model_name(model), page_size=page_size)
         for message in walk_pages(self._transport, "Models", "ListModelVersions", request, timeout=timeout):
             yield ModelVersion.from_message(message, _transport=self._transport)
+
+    def promote(
+        self,
+        model: str | ModelVersionInfo,
+        *,
+        alias: str = "prod",
+        force: bool = False,
+        reason: str = "",
+        etag: str = "",
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Alias:
+        """Moves an alias to a version (`chat@v4`), and makes it if there is none.
+
+        `force`, with a `reason`, moves it against the gate; that is recorded. `etag` is that of the alias as the caller
+        knows it. Raises: NotFound, FailedPrecondition (GATE_CLOSED) if a duel, the checks or a retracted vote speak
+        against the version, Aborted (ETAG_MISMATCH) if somebody else moved it.
+        """
+        name = model if isinstance(model, str) else model.name
+        request = models_pb2.PromoteModelRequest(
+            name=model_version_name(name, version=None),
+            alias=alias,
+            etag=etag,
+            force=force,
+            reason=reason,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        return Alias.from_message(self._transport.call("Models", "PromoteModel", request, timeout=timeout))
+
+    def rollback(
+        self,
+        alias: str | Alias,
+        *,
+        reason: str = "",
+        etag: str = "",
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Alias:
+        """Moves an alias (`chat@prod`) back to the version that it had before.
+
+        Raises: NotFound, FailedPrecondition if it had none, Aborted (ETAG_MISMATCH) if somebody else moved it.
+        """
+        request = models_pb2.RollBackAliasRequest(
+            name=alias_name(alias if isinstance(alias, str) else alias.name),
+            reason=reason,
+            etag=etag,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        return Alias.from_message(self._transport.call("Models", "RollBackAlias", request, timeout=timeout))
+
+    def alias(self, alias: str, *, timeout: float | None = None) -> Alias:
+        """Returns one alias (`chat@prod`) with its moves, newest first. Raises: NotFound."""
+        request = models_pb2.GetAliasRequest(name=alias_name(alias))
+        return Alias.from_message(self._transport.call("Models", "GetAlias", request, timeout=timeout))
+
+    def aliases(self, model: str, *, timeout: float | None = None) -> tuple[Alias, ...]:
+        """Returns the aliases of a model. Raises: NotFound."""
+        request = models_pb2.ListAliasesRequest(parent=model_name(model))
+        answer = self._transport.call("Models", "ListAliases", request, timeout=timeout)
+        return tuple(Alias.from_message(message) for message in answer.aliases)
+
+    def lineage(self, name: str, *, timeout: float | None = None) -> Lineage:
+        """Returns everything that a thing was made of, back to the first dataset, and what was made of it.
+
+        `name` is a version (`chat@v3`), an alias, a model (its newest version), a feedback set or a dataset. Raises:
+        NotFound.
+        """
+        return find_lineage(self._transport, name, timeout=timeout)
 
     def import_model(
         self,

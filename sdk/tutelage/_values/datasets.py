@@ -34,6 +34,16 @@ class RowKind(WireEnum):
     """Prompts and their completions."""
     MESSAGES = "MESSAGES"
     """Conversations: lists of messages, each with `role` and `content`."""
+    PROMPT = "PROMPT"
+    """Prompts alone: texts, or conversations whose last turn is the user's."""
+    PREFERENCE = "PREFERENCE"
+    """Prompts, each with a chosen and a rejected answer."""
+    LABELLED = "LABELLED"
+    """Prompts with an answer that is labelled good or bad."""
+    FEEDBACK = "FEEDBACK"
+    """What a feedback set holds: preferences, labelled answers and examples, each row saying which by `kind`."""
+    CHECKS = "CHECKS"
+    """Prompts with checks that an answer must pass."""
 
 
 class DatasetState(WireEnum):

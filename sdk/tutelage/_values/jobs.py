@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 
+from tutelage._values.drawing import DrawSpec, EvaluateSpec
 from tutelage._values.training import (
     ExportModelSpec,
     FineTuneSpec,
@@ -14,7 +15,7 @@ from tutelage._values.training import (
 )
 from tutelage._values.value import Value, WireEnum
 
-JOB_KINDS = ("train", "fine_tune", "import_model", "export_model", "verify")
+JOB_KINDS = ("train", "fine_tune", "import_model", "export_model", "verify", "draw", "evaluate")
 
 
 class JobState(WireEnum):
@@ -160,6 +161,10 @@ class JobInfo(Value):
     """Writing a model in a form that others read."""
     verify: VerifySpec | None
     """Computing steps again."""
+    draw: DrawSpec | None
+    """Drawing of answers."""
+    evaluate: EvaluateSpec | None
+    """Measuring of a model."""
     create_time: datetime.datetime | None
     """When it was accepted."""
     update_time: datetime.datetime | None

@@ -45,6 +45,10 @@ class ModelVersionInfo(Value):
     """What it was imported from, instead of `train`."""
     parent_version: str
     """The version that it was tuned from, `projects/{project}/models/{model}/versions/{version}`."""
+    reward_model: bool
+    """Whether it scores texts, and does not write them."""
+    aliases: tuple[str, ...]
+    """Aliases that it has, such as `prod`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,3 +67,37 @@ class Model(Value):
     """Its newest version."""
     versions: int
     """How many versions there are."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AliasMove(Value):
+    """A move of an alias."""
+
+    model_version: str
+    """The version that got it."""
+    time: datetime.datetime | None
+    """When."""
+    actor: str
+    """Who moved it, `projects/{project}/apiKeys/{key}`."""
+    reason: str
+    """Why, in the words of the mover."""
+    gate: str
+    """What the gate said: `better`, `no duel`, or what spoke against it."""
+    forced: bool
+    """Whether it was moved against the gate."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Alias(Value):
+    """A name that people and programs use for a version. It can be given wherever a version can."""
+
+    name: str
+    """`projects/{project}/models/{model}/aliases/{alias}`."""
+    model_version: str
+    """The version that has it, `projects/{project}/models/{model}/versions/{version}`."""
+    etag: str
+    """Changes with every move."""
+    update_time: datetime.datetime | None
+    """When it was last moved."""
+    moves: tuple[AliasMove, ...]
+    """Its moves, newest first; at most 100."""

@@ -3,6 +3,7 @@
 import dataclasses
 
 from tutelage._values.optimization import ComputeSpec, OptimizationSpec, RegularizationSpec
+from tutelage._values.preferences import GrpoSpec, Method, PreferenceSpec
 from tutelage._values.value import Value, WireEnum
 
 
@@ -240,6 +241,12 @@ class FineTuneSpec(Value):
     """How a step is computed."""
     context_length: int | None
     """Longest sequence, in tokens; 8 to the context of the base. Default: the context of the base, at most 2048."""
+    method: Method | None
+    """What is learnt from the rows. Default SFT. Each method wants its own kind of rows: see `Method`."""
+    preference: PreferenceSpec | None
+    """Settings of the methods that learn from preferences."""
+    grpo: GrpoSpec | None
+    """Settings of GRPO."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

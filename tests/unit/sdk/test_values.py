@@ -13,9 +13,22 @@ import tutelage
 from tutelage._values.value import Value, WireEnum, hints_of, plain_type
 from tutelage.v1 import jobs_pb2, training_pb2
 
-SUBJECTS = ("training", "jobs", "datasets", "models", "sampling", "projects", "cluster", "inspection")
+SUBJECTS = (
+    "training",
+    "jobs",
+    "datasets",
+    "models",
+    "sampling",
+    "projects",
+    "cluster",
+    "inspection",
+    "feedback",
+    "reviews",
+    "duels",
+    "lineage",
+)
 RENAMED = {"Job": "JobInfo", "ModelVersion": "ModelVersionInfo"}
-UNWRAPPED = {"QueryMetricsResponse", "ReadJobFileResponse"}
+UNWRAPPED = {"QueryMetricsResponse", "ReadJobFileResponse", "ExportFeedbackSetResponse", "SkipSeatResponse"}
 
 
 def answers() -> dict[str, Any]:
