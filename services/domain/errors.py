@@ -10,6 +10,7 @@ DomainError
 ├── WrongOffset         an upload went on at the wrong place
 ├── HashMismatch        the bytes are not those that were declared
 ├── EtagMismatch        somebody else changed the resource
+├── GateClosed          something that is known speaks against promoting a version
 ├── InvalidKey          no key, or one that does not work
 ├── MissingPermission   the role does not hold the permission
 ├── RateLimited         too many calls; the gateway says this too
@@ -157,6 +158,17 @@ class EtagMismatch(DomainError):
     """The etag is not the current one."""
 
     reason = "ETAG_MISMATCH"
+
+
+class GateClosed(DomainError):
+    """Something that is known speaks against promoting the version."""
+
+    reason = "GATE_CLOSED"
+
+    @classmethod
+    def of(cls, message: str, *, resource: str) -> "GateClosed":
+        """Return the refusal of a version."""
+        return cls(f"{message}; `force` with a reason moves it all the same", metadata={"resource": resource})
 
 
 class InvalidKey(DomainError):

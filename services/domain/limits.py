@@ -169,6 +169,15 @@ DRAW_STOP_CHARACTERS_MAX = 100
 CHECKER_ARGUMENT_CHARACTERS_MAX = 1000  # a paragraph
 CHECKS_MAX = 100  # of one row
 
+# Duels, aliases and lineage
+ERROR_RATE_MIN = 0.001
+ERROR_RATE_MAX = 0.2  # one wrong verdict in five is no verdict
+ERROR_RATE_DEFAULT = 0.05
+REASON_CHARACTERS_MAX = 1000  # a paragraph
+ALIASES_MAX = 100  # of a model; they are listed without pages
+ALIAS_MOVES_SHOWN_MAX = 100  # the newest; all of them are kept
+LINEAGE_NODES_MAX = 2000  # of one answer; more than anybody reads, and below the 4 MiB of one message
+
 # Jobs
 OPEN_JOBS_MAX_DEFAULT = 1000  # of a project; bounds what one tenant can make the claim look through
 RUNNING_JOBS_MAX_DEFAULT = 100  # of a project

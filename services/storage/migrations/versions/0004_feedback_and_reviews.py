@@ -16,12 +16,18 @@ branch_labels = None
 depends_on = None
 
 _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+_NULLABLE_JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 _COUNT = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _KINDS = "kind IN ('train', 'fine_tune', 'import_model', 'export_model', 'verify', 'draw', 'evaluate')"
 _REVIEW_KINDS = "kind IN ('PAIR', 'SINGLE', 'RANKING')"
 _SEAT_STATES = "state IN ('HELD', 'VOTED', 'SKIPPED', 'LOST', 'WAITING')"
-_NEVER_CHANGED = ("vote", "vote_change", "feedback_set", "feedback_set_vote")
-_REFUSAL = "votes and feedback sets are never changed"
+_NEVER_CHANGED = ("vote", "vote_change", "feedback_set", "feedback_set_vote", "alias_move")
+_REFUSAL = "votes, feedback sets and moves of aliases are never changed"
+_JUDGES = "judge IN ('REVIEWERS', 'CHECKER', 'REWARD_MODEL')"
+_RELATIONS = (
+    "relation IN ('TRAINED_ON', 'TOKENIZED_BY', 'TUNED_FROM', 'REWARDED_BY', 'IMPORTED_FROM', 'MERGED_INTO',"
+    " 'EXPORTED_FROM', 'PROMPTED_BY', 'DRAWN_FROM', 'SCORED_BY', 'MEASURED', 'MEASURED_ON', 'VERIFIED')"
+)
 
 
 def upgrade() -> None:
@@ -32,6 +38,9 @@ def upgrade() -> None:
     _seats()
     _votes()
     _feedback_sets()
+    _aliases()
+    _duels()
+    _job_sources()
     for statement in _triggers():
         op.execute(statement)
 
@@ -57,7 +66,7 @@ def _reviews() -> None:
         sa.Column("repeat_share", sa.Float(), nullable=False),
         sa.Column("seat_seconds", sa.Integer(), nullable=False),
         sa.Column("job_uid", sa.String(36), nullable=False),
-        sa.Column("duel_uid", sa.String(36), nullable=True),
+        sa.Column("duel_id", sa.String(63), nullable=True),
         sa.Column("creator", sa.String(300), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.Column("update_time", sa.BigInteger(), nullable=False),
@@ -241,6 +250,134 @@ def _feedback_sets() -> None:
         sa.ForeignKeyConstraint(["vote_uid"], ["vote.uid"], name=op.f("fk_feedback_set_vote_vote_uid")),
     )
     op.create_index("ix_feedback_set_vote_vote_uid", "feedback_set_vote", ["vote_uid"])
+
+
+def _aliases() -> None:
+    op.create_table(
+        "alias",
+        sa.Column("project_id", sa.String(63), primary_key=True),
+        sa.Column("model_id", sa.String(63), primary_key=True),
+        sa.Column("id", sa.String(63), primary_key=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("etag", sa.String(36), nullable=False),
+        sa.Column("update_time", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_alias_project_id")),
+        sa.CheckConstraint("version >= 1", name=op.f("ck_alias_version")),
+        sa.CheckConstraint("id <> 'latest'", name=op.f("ck_alias_id")),
+    )
+    op.create_table(
+        "alias_move",
+        sa.Column("seq", _COUNT, primary_key=True),
+        sa.Column("project_id", sa.String(63), nullable=False),
+        sa.Column("model_id", sa.String(63), nullable=False),
+        sa.Column("alias_id", sa.String(63), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(300), nullable=False),
+        sa.Column("reason", sa.String(1000), nullable=False),
+        sa.Column("gate", sa.Text(), nullable=False),
+        sa.Column("forced", sa.Boolean(), nullable=False),
+        sa.Column("rolled_back", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id", "model_id", "alias_id"],
+            ["alias.project_id", "alias.model_id", "alias.id"],
+            name=op.f("fk_alias_move_project_id"),
+        ),
+    )
+    of_alias = ["project_id", "model_id", "alias_id", "seq"]
+    op.create_index("ix_alias_move_project_id_model_id_alias_id_seq", "alias_move", of_alias)
+
+
+def _duels() -> None:
+    op.create_table(
+        "duel",
+        sa.Column("uid", sa.String(36), primary_key=True),
+        sa.Column("project_id", sa.String(63), nullable=False),
+        sa.Column("id", sa.String(63), nullable=False),
+        sa.Column("champion", sa.String(300), nullable=False),
+        sa.Column("challenger", sa.String(300), nullable=False),
+        sa.Column("prompts", sa.String(300), nullable=False),
+        sa.Column("judge", sa.String(20), nullable=False),
+        sa.Column("checker", _NULLABLE_JSON, nullable=True),
+        sa.Column("reward_model", sa.String(300), nullable=False),
+        sa.Column("options", _JSON, nullable=False),
+        sa.Column("error_rate", sa.Float(), nullable=False),
+        sa.Column("pairs", sa.BigInteger(), nullable=False),
+        sa.Column("overlap", sa.Integer(), nullable=False),
+        sa.Column("guidelines", sa.Text(), nullable=False),
+        sa.Column("reviewers", _JSON, nullable=False),
+        sa.Column("job_uid", sa.String(36), nullable=False),
+        sa.Column("job_id", sa.String(63), nullable=False),
+        sa.Column("review_uid", sa.String(36), nullable=True),
+        sa.Column("review_id", sa.String(63), nullable=False),
+        sa.Column("creator", sa.String(300), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_duel_project_id")),
+        sa.ForeignKeyConstraint(["job_uid"], ["job.uid"], name=op.f("fk_duel_job_uid")),
+        sa.UniqueConstraint("project_id", "id", name=op.f("uq_duel_project_id_id")),
+        sa.UniqueConstraint("job_uid", name=op.f("uq_duel_job_uid")),
+        sa.CheckConstraint(_JUDGES, name=op.f("ck_duel_judge")),
+        sa.CheckConstraint("error_rate BETWEEN 0.001 AND 0.2", name=op.f("ck_duel_error_rate")),
+        sa.CheckConstraint("champion <> challenger", name=op.f("ck_duel_versions")),
+        sa.CheckConstraint("(judge = 'REVIEWERS') = (review_uid IS NOT NULL)", name=op.f("ck_duel_review")),
+        sa.CheckConstraint("(judge = 'CHECKER') = (checker IS NOT NULL)", name=op.f("ck_duel_checker")),
+        sa.CheckConstraint("(judge = 'REWARD_MODEL') = (reward_model <> '')", name=op.f("ck_duel_reward_model")),
+    )
+    op.create_index("ix_duel_project_id_create_time_uid", "duel", ["project_id", "create_time", "uid"])
+    for side in ("challenger", "champion"):
+        op.create_index(f"ix_duel_project_id_{side}_create_time", "duel", ["project_id", side, "create_time"])
+    op.create_table(
+        "duel_pair",
+        sa.Column("duel_uid", sa.String(36), primary_key=True),
+        sa.Column("number", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("same", sa.Boolean(), nullable=False),
+        sa.Column("champion_score", sa.Float(), nullable=True),
+        sa.Column("challenger_score", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["duel_uid"], ["duel.uid"], name=op.f("fk_duel_pair_duel_uid")),
+        sa.CheckConstraint("number >= 1", name=op.f("ck_duel_pair_number")),
+        sa.CheckConstraint(
+            "(champion_score IS NULL) = (challenger_score IS NULL)", name=op.f("ck_duel_pair_scores")
+        ),
+    )
+
+
+def _job_sources() -> None:
+    table = op.create_table(
+        "job_source",
+        sa.Column("job_uid", sa.String(36), primary_key=True),
+        sa.Column("source", sa.String(300), primary_key=True),
+        sa.Column("relation", sa.String(20), primary_key=True),
+        sa.ForeignKeyConstraint(["job_uid"], ["job.uid"], name=op.f("fk_job_source_job_uid")),
+        sa.CheckConstraint(_RELATIONS, name=op.f("ck_job_source_relation")),
+    )
+    op.create_index("ix_job_source_source", "job_source", ["source"])
+    columns = ("uid", "kind", "dataset_uid", "tokenizer_uid")
+    job = sa.table("job", *(sa.column(name) for name in columns), sa.column("mixture_uids", _JSON), sa.column("spec", _JSON))
+    rows = [
+        {"job_uid": found.uid, "source": source, "relation": relation}
+        for found in op.get_bind().execute(sa.select(job))
+        for source, relation in _sources(found)
+        if source
+    ]
+    if rows:
+        op.bulk_insert(table, rows)
+
+
+def _sources(job: sa.Row[tuple[object, ...]]) -> set[tuple[str, str]]:
+    """Return what a job of the kinds up to now began with: uids of datasets, names of versions and jobs."""
+    spec = job.spec
+    if job.kind == "verify":
+        return {(spec["job"], "VERIFIED")}
+    learnt = "IMPORTED_FROM" if job.kind == "import_model" else "TRAINED_ON"
+    found = {(uid, learnt) for uid in (job.dataset_uid, *job.mixture_uids)}
+    found.add((job.tokenizer_uid, "TOKENIZED_BY"))
+    if job.kind == "export_model":
+        found.add((spec["model"], "EXPORTED_FROM"))
+    elif job.kind == "import_model":
+        found.add((spec.get("base", ""), "MERGED_INTO"))
+    elif job.kind == "fine_tune":
+        found.add((spec["base"].partition("/checkpoints/")[0], "TUNED_FROM"))
+    return found
 
 
 def _triggers() -> list[str]:

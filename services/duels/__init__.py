@@ -1,0 +1,1 @@
+"""Verbs on duels: is a version better than another?"""
