@@ -17,9 +17,16 @@ from services.domain.limits import (
     RUBRIC_QUESTIONS_MAX,
     STRENGTH_MAX,
 )
-from services.domain.reviews import ReviewKind
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class ReviewKind(enum.Enum):
+    """What reviewers are asked."""
+
+    PAIR = "PAIR"
+    SINGLE = "SINGLE"
+    RANKING = "RANKING"
 
 
 class Verdict(enum.Enum):

@@ -5,6 +5,7 @@ Prompts, candidates and judgements are JSON text and never JSONB: a model may wr
 
 import sqlalchemy as sa
 
+from services.domain.judgements import ReviewKind
 from services.domain.limits import (
     END_USER_CHARACTERS_MAX,
     OVERLAP_MAX,
@@ -12,7 +13,7 @@ from services.domain.limits import (
     SEAT_SECONDS_MAX,
     SEAT_SECONDS_MIN,
 )
-from services.domain.reviews import CHANGES, GIVEN, ReviewKind, SeatState
+from services.domain.reviews import CHANGES, GIVEN, SeatState
 from services.storage.tables.columns import (
     Count,
     Id,
@@ -58,7 +59,7 @@ review = sa.Table(
     required("repeat_share", sa.Float),
     required("seat_seconds", sa.Integer),
     uid("job_uid", unique=True),
-    sa.Column("duel_uid", sa.String(36)),
+    sa.Column("duel_id", Id),
     required("creator", Name),
     required("create_time", Instant),
     required("update_time", Instant),

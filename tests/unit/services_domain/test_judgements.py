@@ -9,6 +9,7 @@ from services.domain.judgements import (
     Correction,
     DiscardReason,
     Judgement,
+    ReviewKind,
     Thumb,
     Verdict,
     check_judgement,
@@ -17,7 +18,6 @@ from services.domain.judgements import (
     judgement_violations,
     kind_of_candidates,
 )
-from services.domain.reviews import ReviewKind
 
 PAIR, SINGLE, RANKING = ReviewKind.PAIR, ReviewKind.SINGLE, ReviewKind.RANKING
 TEXTS = {PAIR: ("yes", "no"), SINGLE: ("yes",), RANKING: ("a", "b", "c")}
