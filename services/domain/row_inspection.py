@@ -131,7 +131,11 @@ class RowInspection:
 
 
 class _SplitSearch:
-    """Looks for the start of the row nearest to where validation should begin; both parts have at least a row."""
+    """Looks for the start of the row nearest to where validation should begin; both parts have at least a row.
+
+    A start that leaves at least half of the bytes for training goes first. There is none if the last row is larger than
+    all others together; then that one is held out.
+    """
 
     def __init__(self, *, size_bytes: int, validation_fraction: float) -> None:
         self._size_bytes = size_bytes
@@ -145,8 +149,11 @@ class _SplitSearch:
         self._start += length
         if self._start >= self._size_bytes:
             return  # nothing starts at the end
-        if self._best is None or abs(self._start - self._target) < abs(self._best[0] - self._target):
+        if self._best is None or self._distance(self._start) < self._distance(self._best[0]):
             self._best = (self._start, self.rows)
+
+    def _distance(self, start: int) -> tuple[bool, float]:
+        return 2 * start < self._size_bytes, abs(start - self._target)
 
     def finish(self, *, rows: int) -> DatasetSplit:
         assert self._best is not None, "there are at least two rows"
