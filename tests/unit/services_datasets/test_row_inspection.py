@@ -66,6 +66,20 @@ def test_the_split_begins_at_the_row_nearest_to_the_share() -> None:
     assert split.train_bytes + split.validation_bytes == len(data)
 
 
+def test_at_least_half_of_the_bytes_are_trained_on() -> None:
+    """A share of a half lies in the middle of a long row; its start is as near as its end."""
+    short, long = {"text": "x"}, {"text": "x" * 1000}
+    for rows in ([short, long, short], [short, long, short, short], [short, short, long, short, short]):
+        split = inspected(lines(*rows), fraction=0.5).split
+        assert split.train_bytes > split.validation_bytes
+        assert split.train_rows == rows.index(long) + 1
+
+
+def test_a_last_row_that_is_longer_than_all_others_is_held_out() -> None:
+    split = inspected(lines(*[{"text": "x"}] * 3, {"text": "x" * 1000}), fraction=0.05).split
+    assert (split.train_rows, split.validation_rows) == (3, 1)
+
+
 @pytest.mark.parametrize("fraction", [0.001, 0.5])
 def test_both_parts_have_a_row_however_long_the_others_are(fraction: float) -> None:
     for rows in (({"text": "x" * 1000}, {"text": "y"}), ({"text": "x"}, {"text": "y" * 1000})):
