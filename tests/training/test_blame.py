@@ -69,9 +69,9 @@ def test_what_counts_is_how_much_harder_a_row_was_than_its_batch() -> None:
     run = run_of(rows=100)
     targets = torch.ones(2, 1, dtype=torch.int64)
     batch = Batch(targets, targets)
-    remember(run, batch, np.array([0, 1]), np.array([[9.0], [8.9]]))
+    remember(run, batch, np.array([0, 1]), np.array([[9.0], [8.9]]), mean=8.95)
     run.state.step = 2
-    remember(run, batch, np.array([2, 3]), np.array([[4.0], [1.0]]))
+    remember(run, batch, np.array([2, 3]), np.array([[4.0], [1.0]]), mean=2.5)
     assert [row["row"] for row in run.state.blamed] == [3, 1]
 
 
@@ -80,7 +80,7 @@ def test_a_row_is_blamed_once_for_its_worst_step() -> None:
     targets = torch.ones(2, 1, dtype=torch.int64)
     for step, loss in ((1, 3.0), (2, 5.0), (3, 4.0)):
         run.state.step = step
-        remember(run, Batch(targets, targets), np.array([0, 1]), np.array([[loss], [1.0]]))
+        remember(run, Batch(targets, targets), np.array([0, 1]), np.array([[loss], [1.0]]), mean=(loss + 1) / 2)
     [row] = run.state.blamed
     assert (row["row"], row["step"], row["loss"]) == (1, 2, 5.0)
 
@@ -88,5 +88,5 @@ def test_a_row_is_blamed_once_for_its_worst_step() -> None:
 def test_a_loss_that_is_no_number_blames_nobody() -> None:
     run = run_of(rows=2)
     targets = torch.ones(2, 1, dtype=torch.int64)
-    remember(run, Batch(targets, targets), np.array([0, 1]), np.array([[np.nan], [1.0]]))
+    remember(run, Batch(targets, targets), np.array([0, 1]), np.array([[np.nan], [1.0]]), mean=np.nan)
     assert run.state.blamed == []

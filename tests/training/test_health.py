@@ -1,8 +1,10 @@
 """Numbers that go astray and memory that runs out: what a run does about them, each time alike."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from trainer_worker.trainer.engine.checkpoint import TrainingState
 from trainer_worker.trainer.failures import TrainingFailed
 from trainer_worker.trainer.health import enter_lineage
 from trainer_worker.trainer.recipes import next_token
+from trainer_worker.trainer.run import Found
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage_internal.v1 import pipe_pb2
 
@@ -153,9 +156,11 @@ def test_a_planted_batch_that_is_no_number_is_survived(bench: Bench, monkeypatch
     """Every step that meets the planted samples has a loss that is no number; all others learn."""
     planted = set(range(20, 36))  # sample numbers: the batches of steps 6 to 9 of the first line
 
-    def forward(run: object, batch: object) -> torch.Tensor:
-        losses = true_forward(run, batch)
-        return losses * math.nan if run.state.samples in planted else losses  # type: ignore[attr-defined]
+    def forward(run: Any, batch: Any) -> Found:
+        found = true_forward(run, batch)
+        if run.state.samples not in planted:
+            return found
+        return dataclasses.replace(found, loss=found.loss * math.nan)
 
     true_forward = next_token.forward_and_backward
     monkeypatch.setattr(next_token, "forward_and_backward", forward)

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.runs import TEXT, Bench, Story, bench_with, resume_from, tiny_spec
-from trainer_worker.trainer import observing
 from trainer_worker.trainer.engine.evaluate import Evaluation, evaluate
 from trainer_worker.trainer.failures import TrainingFailed
+from trainer_worker.trainer.recipes import next_token
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage.v1.training_pb2 import EarlyStoppingSpec, RegularizationSpec
 from tutelage_internal.v1 import pipe_pb2
@@ -121,14 +121,14 @@ def spoiled(*, first: int) -> Callable[..., Iterator[Evaluation | None]]:
 def test_a_model_whose_last_evaluation_is_no_number_is_not_published(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observing, "evaluate", spoiled(first=1))
+    monkeypatch.setattr(next_token, "evaluate_batches", spoiled(first=1))
     with pytest.raises(TrainingFailed, match="no longer predicts"):
         bench.run(tiny_spec(steps=4, evaluation_interval=0, samples_interval=0))
 
 
 def test_an_evaluation_that_is_no_number_is_told_and_survived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is neither the best nor in vain, and the checkpoints after it hold no loss."""
-    monkeypatch.setattr(observing, "evaluate", spoiled(first=2))
+    monkeypatch.setattr(next_token, "evaluate_batches", spoiled(first=2))
     spec = tiny_spec(evaluation_interval=3, checkpoint_interval=4, samples_interval=0, regularization=patience(1))
     story = bench.run(spec)
     assert [note.details["step"] for note in story.notes("no_held_out_loss")] == ["3", "6"]

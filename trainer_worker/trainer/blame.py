@@ -25,24 +25,31 @@ class Stretch:
     loss: float
 
 
-def remember(run: Run, batch: Batch, samples: np.ndarray, losses_BT: np.ndarray) -> None:
+def remember(run: Run, batch: object, samples: np.ndarray, losses: np.ndarray, *, mean: float) -> None:
     """Keeps the hardest rows since the last evaluation, from losses that the step has computed anyway.
 
     What counts is how much harder a row was than its batch: else the rows of the first steps would be the hardest,
-    whatever is in them. Shapes: samples (B,) int64, numbers of the sequences; losses (B, T), 0 without a target.
+    whatever is in them. Shapes: samples (B,) int64, numbers of the sequences; losses (B, T) of a `Batch`, 0 without a
+    target, or (B,) of anything else; `mean` is that of the batch.
     """
     state = run.state
-    mean = float(losses_BT.sum()) / max(1, batch.supervised)
     if not np.isfinite(mean):
         return
     least = state.blamed[-1]["excess"] if len(state.blamed) >= ROWS_MAX else 0.0
-    found = [stretch for stretch in stretches(batch, losses_BT) if stretch.loss - mean > least]
+    found = [stretch for stretch in stretches(batch, losses) if stretch.loss - mean > least]
     for stretch in sorted(found, key=lambda stretch: -stretch.loss)[:ROWS_MAX]:
         insert(run, stretch, sequence=int(samples[stretch.sequence]), excess=stretch.loss - mean)
 
 
-def stretches(batch: Batch, losses_BT: np.ndarray) -> Iterator[Stretch]:
-    """The mean loss of each document of a batch."""
+def stretches(batch: object, losses: np.ndarray) -> Iterator[Stretch]:
+    """The mean loss of each document of a batch, or the loss of each row of something else."""
+    if isinstance(batch, Batch):
+        yield from documents(batch, losses)
+    else:
+        yield from (Stretch(row, 0, float(loss)) for row, loss in enumerate(losses))
+
+
+def documents(batch: Batch, losses_BT: np.ndarray) -> Iterator[Stretch]:
     if batch.documents_BT is None:
         means_B = losses_BT.sum(axis=1) / np.maximum(1, batch.supervised_B)
         yield from (Stretch(row, 0, float(loss)) for row, loss in enumerate(means_B) if batch.supervised_B[row])

@@ -4,8 +4,7 @@ import math
 from collections.abc import Generator, Iterator
 
 from trainer_worker.trainer.blame import blame
-from trainer_worker.trainer.engine import memory, samples
-from trainer_worker.trainer.engine.evaluate import evaluate
+from trainer_worker.trainer.engine import memory
 from trainer_worker.trainer.engine.generate import DrawRule, continue_tokens
 from trainer_worker.trainer.overfitting import take_note
 from trainer_worker.trainer.run import Run
@@ -48,19 +47,11 @@ def due(run: Run, interval_steps: int) -> bool:
 
 def measure(run: Run) -> Generator[Told, None, dict[str, float]]:
     """Evaluates on the validation part. Returns the metrics; none if there is nothing to evaluate on."""
-    state, spec = run.state, run.spec
-    batches = samples.validation_batches(
-        run.validation, sequences=spec.evaluation.sequences, rows=state.micro_batch_size
-    )
-    evaluation = None
-    for found in evaluate(run.model, batches, token_bytes_V=run.bytes_of_token, precision=state.precision):
-        yield progress(pipe_pb2.SECTION_EVALUATE, step=state.step)
-        evaluation = found
+    evaluation = yield from run.method.evaluate(run)
     if evaluation is None:
         return {}
     yield from take_note(run, evaluation)
-    metrics = {"eval/loss": evaluation.loss, "eval/bits_per_byte": evaluation.bits_per_byte}
-    return {key: value for key, value in metrics.items() if math.isfinite(value)}
+    return {f"eval/{key}": value for key, value in evaluation.metrics().items() if math.isfinite(value)}
 
 
 def sample(run: Run) -> Iterator[Told]:

@@ -22,7 +22,7 @@ from trainer_worker.trainer.engine.tokenizers import Tokenizer, byte_counts
 from trainer_worker.trainer.engine.training_data import Remark, prepare_data
 from trainer_worker.trainer.health import enter_lineage
 from trainer_worker.trainer.resuming import put_the_rest_back, resumed
-from trainer_worker.trainer.run import Kept, Run, Spec, spec_of
+from trainer_worker.trainer.run import Kept, Method, Run, Spec, spec_of
 from trainer_worker.trainer.telling import Told, info, progress, warning
 from trainer_worker.trainer.writing import Storing
 from tutelage_internal.v1 import pipe_pb2, workers_pb2
@@ -70,7 +70,13 @@ def begin() -> torch.device:
 
 
 def make_run(
-    assignment: workers_pb2.Assignment, place: Place, *, subject: Subject, data: Data, checkpoint: Checkpoint | None
+    assignment: workers_pb2.Assignment,
+    place: Place,
+    *,
+    method: Method,
+    subject: Subject,
+    data: Data,
+    checkpoint: Checkpoint | None,
 ) -> Generator[Told, None, Run]:
     """Puts the parts together, and says what was found. Raises: UnusableData, BadCheckpoint."""
     spec, device = spec_of(assignment), begin()
@@ -81,6 +87,7 @@ def make_run(
     set_training(model, spec)
     run = Run(
         spec=spec,
+        method=method,
         model=model,
         hidden=compiled(model, on=state.compiled and not lacks(device)),
         optimizer=make_optimizers(model.named_parameters(), spec.optimization),

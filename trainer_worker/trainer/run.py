@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,12 +12,14 @@ from torch import Tensor
 from artifacts import FileSet, Store
 from trainer_worker.trainer.engine.batch import Batch
 from trainer_worker.trainer.engine.checkpoint import TrainingState, is_finite
+from trainer_worker.trainer.engine.evaluate import Evaluation
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.optimizers import Optimizers
 from trainer_worker.trainer.engine.precision import LossScaler
 from trainer_worker.trainer.engine.samples import Samples
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
 from trainer_worker.trainer.snapshots import NotKept
+from trainer_worker.trainer.telling import Told
 from trainer_worker.trainer.writing import Storing
 from tutelage.v1 import training_pb2
 from tutelage_internal.v1 import workers_pb2
@@ -54,6 +57,44 @@ class Kept:
     trouble: NotKept | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What passing forward and backward over a batch has found, beside the gradients that it left in the weights.
+
+    Tensors stay on their device: `loss` is the mean, a scalar; `losses` those of the targets of a `Batch`, (B, T), or
+    of each row of anything else, (B,). `metrics` are further scalars, by their names.
+    """
+
+    loss: Tensor
+    losses: Tensor
+    metrics: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
+class Lesson(Protocol):
+    """What one step learns from."""
+
+    @property
+    def positions(self) -> int:
+        """How many are computed."""
+
+
+class Method(Protocol):
+    """What a method of training does in a step; the loop around it is `recipes/next_token.py`'s for all of them.
+
+    A module of `recipes` with these functions is one.
+    """
+
+    def next_batch(self, run: "Run") -> Generator[Told, None, tuple[Any, np.ndarray]]:
+        """The `Lesson` of the next step, and the numbers of its rows (B,), int64."""
+
+    def forward_and_backward(self, run: "Run", batch: Any) -> Found:
+        """Leaves in each weight that learns the gradient of the mean loss. Called again, with half the
+        `micro_batch_size`, if memory runs out."""
+
+    def evaluate(self, run: "Run") -> Generator[Told, None, Evaluation | None]:
+        """Measures on held-out rows; None if there are none."""
+
+
 @dataclasses.dataclass
 class Run:
     """What one attempt works on.
@@ -63,6 +104,7 @@ class Run:
     """
 
     spec: Spec
+    method: Method
     model: Decoder
     hidden: Callable[..., Tensor]
     optimizer: Optimizers

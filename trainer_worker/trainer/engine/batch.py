@@ -39,6 +39,11 @@ class Batch:
         return len(self.tokens_BT)
 
     @property
+    def positions(self) -> int:
+        """How many are computed, filled or not."""
+        return self.tokens_BT.numel()
+
+    @property
     def rows(self) -> int:
         return len(self.tokens_BT)
 

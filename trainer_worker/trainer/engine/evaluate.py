@@ -5,7 +5,7 @@ B rows   T positions   X positions of all rows   D width   V vocabulary
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -19,10 +19,20 @@ from trainer_worker.trainer.engine.precision import autocast
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Loss in nats per supervised token, and in bits per byte of their text, which does not depend on the tokenizer."""
+    """Loss in nats per supervised token, and in bits per byte of their text, which does not depend on the tokenizer.
+
+    Of methods that compare answers: the loss of a row, and the share of pairs that come out the right way round.
+    `others` is what else was measured, by the names of metrics.
+    """
 
     loss: float
-    bits_per_byte: float
+    bits_per_byte: float | None = None
+    accuracy: float | None = None
+    others: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        named = {"loss": self.loss, "bits_per_byte": self.bits_per_byte, "accuracy": self.accuracy, **self.others}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 def evaluate(

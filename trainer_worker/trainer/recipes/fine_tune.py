@@ -12,6 +12,7 @@ from trainer_worker.trainer.engine.precision import AUTOCAST
 from trainer_worker.trainer.engine.stored_model import StoredModel, load_model
 from trainer_worker.trainer.keeping import RETRY_DELAYS_S
 from trainer_worker.trainer.preparation import Place, Subject, loading, make_run, prepare_samples
+from trainer_worker.trainer.recipes import next_token
 from trainer_worker.trainer.recipes.next_token import train
 from trainer_worker.trainer.resuming import checkpoint_of
 from trainer_worker.trainer.run import Run
@@ -50,7 +51,7 @@ def prepare(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told,
     yield loading()
     length = context_length(spec, subject)
     data = yield from prepare_samples(assignment, place, subject=subject, context_length=length)
-    run = yield from make_run(assignment, place, subject=subject, data=data, checkpoint=checkpoint)
+    run = yield from make_run(assignment, place, method=next_token, subject=subject, data=data, checkpoint=checkpoint)
     if run.adapted and run.state.precision in AUTOCAST:
         from trainer_worker.trainer.engine.lora import hold_cast
 

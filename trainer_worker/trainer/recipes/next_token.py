@@ -1,4 +1,4 @@
-"""Next-token prediction: the loop and the step that pretraining and fine-tuning share.
+"""Next-token prediction, and the loop and the step that all methods of training share.
 
 B sequences of a batch   T positions   X positions of all sequences (B · T)   D width   V vocabulary
 """
@@ -8,12 +8,13 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from trainer_worker.trainer.blame import remember
 from trainer_worker.trainer.engine import samples
 from trainer_worker.trainer.engine.batch import Batch
 from trainer_worker.trainer.engine.chains import data_link, loss_link
+from trainer_worker.trainer.engine.evaluate import Evaluation
+from trainer_worker.trainer.engine.evaluate import evaluate as evaluate_batches
 from trainer_worker.trainer.engine.faultpoints import faultpoint
 from trainer_worker.trainer.engine.loss import token_losses
 from trainer_worker.trainer.engine.optimizers import clip, gradient_norm
@@ -23,7 +24,7 @@ from trainer_worker.trainer.finishing import finish
 from trainer_worker.trainer.health import is_number, judge, roll_back_if_lost, skipped, watch_loss, within_memory
 from trainer_worker.trainer.keeping import collect, keep, keep_surely, settle
 from trainer_worker.trainer.observing import observe
-from trainer_worker.trainer.run import Run
+from trainer_worker.trainer.run import Found, Run
 from trainer_worker.trainer.telling import Told, progress
 from tutelage_internal.v1 import pipe_pb2
 
@@ -68,12 +69,12 @@ def train(
 
 def step(run: Run) -> Generator[Told, None, bool]:
     """One step: the weights learn from one batch. Returns whether they moved."""
-    began = time.perf_counter()
-    batch, numbers_B = next_batch(run)
-    losses_BT = yield from within_memory(run, lambda: forward_and_backward(run, batch))
-    loss, norm = adjust(run, batch, losses_BT)
-    count(run, batch, numbers_B, loss=loss, norm=norm, seconds=time.perf_counter() - began)
-    remember(run, batch, numbers_B, losses_BT.cpu().numpy())
+    began, method = time.perf_counter(), run.method
+    batch, numbers_B = yield from method.next_batch(run)
+    found = yield from within_memory(run, lambda: method.forward_and_backward(run, batch))
+    loss, norm = adjust(run, found)
+    count(run, numbers_B, loss=loss, norm=norm, positions=batch.positions, seconds=time.perf_counter() - began)
+    remember(run, batch, numbers_B, found.losses.cpu().numpy(), mean=loss)
     faultpoint("step_done")
     yield progress(pipe_pb2.SECTION_STEP, step=run.state.step)
     healthy = is_number(loss, norm)
@@ -81,13 +82,14 @@ def step(run: Run) -> Generator[Told, None, bool]:
     return healthy
 
 
-def next_batch(run: Run) -> tuple[Batch, np.ndarray]:
+def next_batch(run: Run) -> Generator[Told, None, tuple[Batch, np.ndarray]]:
     """The sequences of the next step, and their numbers (B,): a function of seed and place in the data alone."""
+    yield from ()
     state = run.state
     return samples.batch(run.training, seed=state.seed, first_sample=state.samples, size=state.batch_size)
 
 
-def forward_and_backward(run: Run, batch: Batch) -> Tensor:
+def forward_and_backward(run: Run, batch: Batch) -> Found:
     """Leaves in each weight the gradient of the batch's mean loss. Returns the loss of every target, (B, T) float32.
 
     The batch is computed in parts that fit into memory. Each part counts by its targets, so that the sum of their
@@ -112,15 +114,16 @@ def forward_and_backward(run: Run, batch: Batch) -> Tensor:
         loss = losses_X.sum() / max(1, batch.supervised)
         run.scaler.scaled(loss).backward()
         losses.append(losses_X.detach().view_as(part.targets_BT))
-    return torch.cat(losses)
+    losses_BT = torch.cat(losses)
+    return Found(loss=losses_BT.sum() / max(1, batch.supervised), losses=losses_BT)
 
 
-def adjust(run: Run, batch: Batch, losses_BT: Tensor) -> tuple[float, float]:
+def adjust(run: Run, found: Found) -> tuple[float, float]:
     """Moves the weights against their gradients, unless the numbers have gone astray. Reading them is the one wait of a
-    step. Returns the mean loss in nats per target, and the norm of the gradient."""
+    step. Returns the mean loss, and the norm of the gradient; what else was found goes into the metrics."""
     run.scaler.unscale(run.model)
-    mean = losses_BT.sum() / max(1, batch.supervised)
-    loss, norm = torch.stack((mean, gradient_norm(run.model))).tolist()
+    loss, norm, *others = torch.stack((found.loss, gradient_norm(run.model), *found.metrics.values())).tolist()
+    run.state.metrics = dict(zip(found.metrics, others, strict=True))
     if is_number(loss, norm):
         clip(run.model, norm=norm, clip_norm=run.spec.optimization.clip_norm)
         run.optimizer.set_learning_rate(rate_of(run, step=run.state.step + 1))
@@ -133,21 +136,34 @@ def rate_of(run: Run, *, step: int) -> float:
     return learning_rate(step, steps=run.spec.steps, spec=run.spec.optimization)
 
 
-def count(run: Run, batch: Batch, numbers_B: np.ndarray, *, loss: float, norm: float, seconds: float) -> None:
+def count(run: Run, numbers_B: np.ndarray, *, loss: float, norm: float, positions: int, seconds: float) -> None:
     """Moves the state one step on, and keeps what was measured; numbers that are none are left out."""
-    state, tokens = run.state, batch.tokens_BT.numel()
+    state = run.state
     state.step += 1
     state.samples += state.batch_size
-    state.tokens += tokens
+    state.tokens += positions
     state.data_chain = data_link(state.data_chain, step=state.step, samples=numbers_B)
     state.loss_chain = loss_link(state.loss_chain, step=state.step, loss=loss, norm=norm)
-    metrics = {
+    metrics = state.metrics | {
         "train/loss": loss,
         "train/lr": rate_of(run, step=state.step),
         "train/grad_norm": norm,
         "train/tokens": float(state.tokens),
         "perf/step_seconds": seconds,
-        "perf/tokens_per_second": tokens / seconds,
+        "perf/tokens_per_second": positions / seconds,
     }
     state.metrics = {key: value for key, value in metrics.items() if is_number(value)}
     judge(run, loss=loss, norm=norm)
+
+
+def evaluate(run: Run) -> Generator[Told, None, Evaluation | None]:
+    """Predicts the held-out sequences; None if there are none."""
+    state, spec = run.state, run.spec
+    batches = samples.validation_batches(
+        run.validation, sequences=spec.evaluation.sequences, rows=state.micro_batch_size
+    )
+    evaluation = None
+    for found in evaluate_batches(run.model, batches, token_bytes_V=run.bytes_of_token, precision=state.precision):
+        yield progress(pipe_pb2.SECTION_EVALUATE, step=state.step)
+        evaluation = found
+    return evaluation

@@ -20,6 +20,7 @@ from trainer_worker.trainer.preparation import (
     prepare_samples,
     with_remarks,
 )
+from trainer_worker.trainer.recipes import next_token
 from trainer_worker.trainer.recipes.next_token import train
 from trainer_worker.trainer.resuming import checkpoint_of, not_of_this_job
 from trainer_worker.trainer.run import Run
@@ -62,7 +63,9 @@ def prepare(assignment: workers_pb2.Assignment, place: Place) -> Generator[Told,
         subject = yield from new_subject(assignment, place)
     length = spec.architecture.context_length
     data = yield from prepare_samples(assignment, place, subject=subject, context_length=length)
-    return (yield from make_run(assignment, place, subject=subject, data=data, checkpoint=checkpoint))
+    return (
+        yield from make_run(assignment, place, method=next_token, subject=subject, data=data, checkpoint=checkpoint)
+    )
 
 
 def as_left(assignment: workers_pb2.Assignment, checkpoint: Checkpoint) -> Subject:
