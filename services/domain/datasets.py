@@ -33,8 +33,31 @@ class RowKind(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SignalCounts:
+    """How many rows of each kind a part of a feedback set has."""
+
+    pairs: int = 0
+    labels: int = 0
+    examples: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.pairs + self.labels + self.examples
+
+    def __add__(self, other: "SignalCounts") -> "SignalCounts":
+        """Return how many rows both have together."""
+        return SignalCounts(
+            pairs=self.pairs + other.pairs, labels=self.labels + other.labels, examples=self.examples + other.examples
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RowStatistics:
-    """What the rows of a dataset look like; lengths are in bytes of text, numbers of rows count from 1."""
+    """What the rows of a dataset look like; lengths are in bytes of text, numbers of rows count from 1.
+
+    A feedback set knows how many rows of each kind either part has.
+    """
 
     kind: RowKind
     duplicate_rows: int
@@ -43,6 +66,8 @@ class RowStatistics:
     bytes_median: int
     bytes_p95: int
     bytes_max: int
+    train_signals: SignalCounts | None = None
+    validation_signals: SignalCounts | None = None
 
 
 class DatasetState(enum.Enum):

@@ -11,10 +11,12 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from services.domain.conflicts import Decision, decide
-from services.domain.feedback_sets import FreezeSettings, SignalCounts, canonical, plain_prompt
+from services.domain.conflicts import Answer, Decision, decide
+from services.domain.datasets import SignalCounts
+from services.domain.feedback_sets import FreezeSettings, canonical, plain_prompt
 from services.domain.limits import DERIVED_PAIRS_MAX
-from services.domain.signals import Answer, Ballot, opinions_of
+from services.domain.reviews import Vote, texts_of
+from services.domain.signals import opinions_of, voter_of
 
 PAIR, LABEL, EXAMPLE = "pair", "label", "example"
 
@@ -38,9 +40,9 @@ class PromptRows:
     items_left_out: int
 
 
-def rows_of_prompt(ballots: Iterable[Ballot], *, settings: FreezeSettings) -> PromptRows:
+def rows_of_prompt(votes: Iterable[Vote], *, settings: FreezeSettings) -> PromptRows:
     """Return the rows that votes on answers to the same prompt make; the order in which they come does not matter."""
-    voted = sorted(ballots, key=lambda ballot: ballot.seq)
+    voted = sorted(votes, key=lambda vote: vote.seq)
     verdicts = _verdicts(voted, settings)
     prompt = plain_prompt(voted[0].prompt)
     rows = [{"prompt": prompt, **row} for row in _rows(verdicts)]
@@ -49,18 +51,19 @@ def rows_of_prompt(ballots: Iterable[Ballot], *, settings: FreezeSettings) -> Pr
     return PromptRows(
         lines=tuple(line for _, line in sorted((row["kind"], canonical(row)) for row in rows)),
         counts=SignalCounts(pairs=kinds[PAIR], labels=kinds[LABEL], examples=kinds[EXAMPLE]),
-        items_left_out=len({each.item_uid for each in voted} - {each.item_uid for each in voted if each.uid in used}),
+        items_left_out=len({each.item.uid for each in voted} - {each.item.uid for each in voted if each.uid in used}),
     )
 
 
-def _verdicts(voted: Sequence[Ballot], settings: FreezeSettings) -> dict[Question, _Verdict]:
+def _verdicts(voted: Sequence[Vote], settings: FreezeSettings) -> dict[Question, _Verdict]:
     """Return what is decided on each question; of what a voter says to it, the last counts."""
     said: dict[Question, dict[str, Answer]] = collections.defaultdict(dict)
     votes: dict[Question, set[str]] = collections.defaultdict(set)
-    for ballot in voted:
-        for opinion in opinions_of(ballot.judgement, ballot.candidates, scale=settings.scale):
-            said[opinion.texts][ballot.voter] = opinion.answer
-            votes[opinion.texts].add(ballot.uid)
+    for vote in voted:
+        voter = voter_of(vote)
+        for opinion in opinions_of(vote.judgement, texts_of(vote.candidates), scale=settings.scale):
+            said[opinion.texts][voter] = opinion.answer
+            votes[opinion.texts].add(vote.uid)
     return {
         question: _Verdict(decide(list(answers.values()), policy=settings.policy), frozenset(votes[question]))
         for question, answers in said.items()

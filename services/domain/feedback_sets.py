@@ -13,23 +13,10 @@ from typing import Any
 
 from services.domain.answers import Prompt
 from services.domain.conflicts import ConflictPolicy
+from services.domain.datasets import SignalCounts
 from services.domain.errors import FieldViolation, InvalidField
 from services.domain.limits import GOOD_RATING_MIN, RATING_MAX, VALIDATION_SHARE_DEFAULT, VALIDATION_SHARE_MAX
 from services.domain.signals import Scale
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SignalCounts:
-    """How many rows of a kind there are."""
-
-    pairs: int = 0
-    labels: int = 0
-    examples: int = 0
-
-    @property
-    def rows(self) -> int:
-        """All of them."""
-        return self.pairs + self.labels + self.examples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

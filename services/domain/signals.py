@@ -9,10 +9,10 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
-from services.domain.answers import Prompt
 from services.domain.conflicts import Answer
 from services.domain.judgements import Judgement, Thumb, Verdict
 from services.domain.limits import BAD_RATING_DEFAULT, GOOD_RATING_DEFAULT
+from services.domain.reviews import Vote
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,30 +37,11 @@ class Scale:
         return Answer.BAD if rating <= self.bad_rating else Answer.BETWEEN
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Ballot:
-    """A vote that counts, as far as learning needs it. `candidates` and `judgement` are in the order of the item.
-
-    `seq` counts the votes of the ledger in the order in which they came.
-    """
-
-    uid: str
-    seq: int
-    item_uid: str
-    reviewer: str
-    end_user: str
-    reviewed: bool
-    scripted: bool
-    prompt: Prompt
-    candidates: tuple[str, ...]
-    judgement: Judgement
-
-    @property
-    def voter(self) -> str:
-        """Who has one say to each question: a reviewer, or a user of an application; unnamed users are not the same."""
-        if self.reviewed or self.end_user:
-            return f"{self.reviewer} {self.end_user}"
-        return self.uid
+def voter_of(vote: Vote) -> str:
+    """Return who has one say to each question: a reviewer, or a user of an application. Unnamed users are several."""
+    if vote.item.review_uid or vote.end_user:
+        return f"{vote.reviewer} {vote.end_user}"
+    return vote.uid
 
 
 def opinions_of(judgement: Judgement, candidates: Sequence[str], *, scale: Scale) -> tuple[Opinion, ...]:

@@ -1,14 +1,14 @@
 """Keeps datasets."""
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from services.domain.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState, RowKind, RowStatistics
+from services.domain.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState, RowStatistics
 from services.domain.errors import AlreadyExists
 from services.domain.pages import Page
+from services.domain.plain import from_plain, to_plain
 from services.storage.paging import page_of
 from services.storage.tables.datasets import dataset
 
@@ -27,7 +27,7 @@ class Datasets:
         values = {column.name: getattr(noun, column.name, None) for column in dataset.columns}
         values |= {name: getattr(noun.split, name) for name in _SPLIT}
         values |= {"state": noun.state.value, "format": noun.format.value}
-        values["row_statistics"] = _statistics_to_json(noun.row_statistics)
+        values["row_statistics"] = to_plain(noun.row_statistics) if noun.row_statistics else None
         try:
             self._connection.execute(sa.insert(dataset).values(values))
         except sa.exc.IntegrityError as error:
@@ -87,16 +87,6 @@ def _noun(row: Mapping[Any, Any]) -> Dataset:
     values["split"] = DatasetSplit(**{name: row[name] for name in _SPLIT})
     values["state"] = DatasetState(row["state"])
     values["format"] = DatasetFormat(row["format"])
-    values["row_statistics"] = _statistics_from_json(row["row_statistics"])
+    statistics = row["row_statistics"]
+    values["row_statistics"] = from_plain(RowStatistics, statistics) if statistics else None
     return Dataset(**values)
-
-
-def _statistics_to_json(of: RowStatistics | None) -> dict[str, Any] | None:
-    return dataclasses.asdict(of) | {"kind": of.kind.value} if of else None
-
-
-def _statistics_from_json(plain: Mapping[str, Any] | None) -> RowStatistics | None:
-    if plain is None:
-        return None
-    decided = {"kind": RowKind(plain["kind"]), "duplicate_examples": tuple(plain["duplicate_examples"])}
-    return RowStatistics(**{**plain, **decided})

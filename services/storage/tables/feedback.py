@@ -19,8 +19,6 @@ feedback_set = sa.Table(
     required("scripted_votes", sa.BigInteger),
     required("reviewers", sa.Integer),
     required("items_left_out", sa.BigInteger),
-    required("train", Json),
-    required("validation", Json),
     sa.Column("parent_set_uid", sa.String(36)),
     sa.ForeignKeyConstraint(["uid"], ["dataset.uid"]),
     sa.ForeignKeyConstraint(["parent_set_uid"], ["feedback_set.uid"]),
@@ -29,7 +27,7 @@ feedback_set = sa.Table(
     sa.CheckConstraint("votes >= 1 AND scripted_votes BETWEEN 0 AND votes", name="votes"),
     sa.CheckConstraint("items_left_out >= 0 AND reviewers >= 1", name="counters"),
     sa.Index(None, "parent_set_uid"),
-    comment="What a dataset was made of that the house wrote itself; hash, time and bytes are the dataset's.",
+    comment="What a dataset was made of that the house wrote itself; hash, time, bytes and counts of rows are the dataset's.",
 )
 
 feedback_set_vote = sa.Table(

@@ -1,5 +1,6 @@
 """From votes to rows: what a vote says, how disagreement ends, and that the same votes make the same bytes."""
 
+import datetime
 import json
 import random
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.answers import ChatMessage, Prompt
+from services.domain.answers import Candidate, ChatMessage, Prompt
 from services.domain.conflicts import Answer, ConflictPolicy, decide
 from services.domain.errors import InvalidField
 from services.domain.feedback_rows import PromptRows, rows_of_prompt
@@ -23,27 +24,54 @@ from services.domain.feedback_sets import (
 )
 from services.domain.judgements import Correction, Judgement, Thumb, Verdict, in_item_order, in_shown_order
 from services.domain.limits import DERIVED_PAIRS_MAX
-from services.domain.signals import Ballot, Opinion, Scale, opinions_of
+from services.domain.reviews import ReviewItem, Vote, VoteState
+from services.domain.signals import Opinion, Scale, opinions_of
 
 PROMPT = Prompt(text="Why is the sky blue?")
 
 
-def ballot(number: int = 1, *candidates: str, end_user: str = "", reviewer: str = "", **judgement: Any) -> Ballot:
-    return Ballot(
-        uid=f"vote-{number}",
-        seq=number,
-        item_uid=f"item-{candidates}",
+def ballot(number: int = 1, *candidates: str, end_user: str = "", reviewer: str = "", **judgement: Any) -> Vote:
+    """Return a vote: of a reviewer, or of an application's user if there is an end user or a reviewer `app`."""
+    return a_vote(
+        number,
+        candidates or ("short", "long"),
+        Judgement(**judgement),
         reviewer=reviewer or f"reviewer-{number}",
         end_user=end_user,
-        reviewed=not end_user,
-        scripted=False,
-        prompt=PROMPT,
-        candidates=candidates or ("short", "long"),
-        judgement=Judgement(**judgement),
+        reviewed=reviewer != "app",
     )
 
 
-def rows(*ballots: Ballot, **settings: Any) -> list[dict[str, Any]]:
+def a_vote(
+    number: int,
+    candidates: Sequence[str],
+    judgement: Judgement,
+    *,
+    reviewer: str,
+    end_user: str = "",
+    reviewed: bool = True,
+) -> Vote:
+    item = ReviewItem(
+        uid=f"item-{candidates}",
+        project_id="own",
+        prompt=PROMPT,
+        candidates=tuple(Candidate(text=text) for text in candidates),
+        review_uid="review" if reviewed else None,
+    )
+    return Vote(
+        uid=f"vote-{number}",
+        seq=number,
+        item=item,
+        reviewer=reviewer,
+        end_user=end_user,
+        state=VoteState.SUBMITTED,
+        judgement=judgement,
+        shown_order=tuple(range(len(candidates))),
+        create_time=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    )
+
+
+def rows(*ballots: Vote, **settings: Any) -> list[dict[str, Any]]:
     return parsed(rows_of_prompt(ballots, settings=FreezeSettings(**settings)))
 
 
@@ -55,7 +83,7 @@ def of_kind(kind: str, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in found if row["kind"] == kind]
 
 
-def prefers(better: int, number: int = 1, *candidates: str, **also: Any) -> Ballot:
+def prefers(better: int, number: int = 1, *candidates: str, **also: Any) -> Vote:
     return ballot(number, *candidates, verdict=Verdict.PREFERS, preferred=better, **also)
 
 
@@ -153,11 +181,8 @@ def test_of_what_one_voter_says_twice_the_last_counts() -> None:
 
 
 def test_users_without_a_name_are_several() -> None:
-    up = [
-        Ballot(**{**vars(ballot(number, "text", thumb=Thumb.UP, reviewer="app")), "reviewed": False})
-        for number in (1, 2, 3)
-    ]
-    down = Ballot(**{**vars(ballot(4, "text", thumb=Thumb.DOWN, reviewer="app")), "reviewed": False})
+    up = [ballot(number, "text", thumb=Thumb.UP, reviewer="app") for number in (1, 2, 3)]
+    down = ballot(4, "text", thumb=Thumb.DOWN, reviewer="app")
     label = of_kind("label", rows(*up, down, policy=ConflictPolicy.WEIGHTED))[0]
     assert (label["label"], label["weight"]) == (True, 0.5)
 
@@ -250,20 +275,9 @@ def test_a_swapped_choice_is_the_right_chosen_and_rejected() -> None:
 VOTES = st.lists(st.tuples(judged(), st.integers(0, 3), st.booleans()), min_size=1, max_size=8)
 
 
-def ballots_of(votes: list[tuple[tuple[tuple[str, ...], Judgement], int, bool]]) -> list[Ballot]:
+def ballots_of(votes: list[tuple[tuple[tuple[str, ...], Judgement], int, bool]]) -> list[Vote]:
     return [
-        Ballot(
-            uid=f"vote-{place}",
-            seq=place,
-            item_uid=f"item-{candidates}",
-            reviewer=f"reviewer-{voter}",
-            end_user="",
-            reviewed=reviewed,
-            scripted=False,
-            prompt=PROMPT,
-            candidates=candidates,
-            judgement=judgement,
-        )
+        a_vote(place, candidates, judgement, reviewer=f"reviewer-{voter}", reviewed=reviewed)
         for place, ((candidates, judgement), voter, reviewed) in enumerate(votes)
     ]
 

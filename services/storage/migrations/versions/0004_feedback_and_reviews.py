@@ -230,8 +230,6 @@ def _feedback_sets() -> None:
         sa.Column("scripted_votes", sa.BigInteger(), nullable=False),
         sa.Column("reviewers", sa.Integer(), nullable=False),
         sa.Column("items_left_out", sa.BigInteger(), nullable=False),
-        sa.Column("train", _JSON, nullable=False),
-        sa.Column("validation", _JSON, nullable=False),
         sa.Column("parent_set_uid", sa.String(36), nullable=True),
         sa.ForeignKeyConstraint(["uid"], ["dataset.uid"], name=op.f("fk_feedback_set_uid")),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_feedback_set_project_id")),
