@@ -6,6 +6,7 @@ from services.domain import limits
 from services.domain.datasets import TRAINABLE, Dataset, DatasetFormat, RowKind
 from services.domain.errors import FieldViolation
 from services.domain.inputs import Inputs, is_text
+from services.domain.method_rows import NAMES
 from services.domain.run_settings import LossOn, MixturePart, RowsDraft
 
 _WAYS_OUT = {
@@ -98,5 +99,4 @@ def _too_few_rows(path: str, dataset: Dataset) -> Iterator[FieldViolation]:
 
 
 def _words(kinds: set[RowKind]) -> str:
-    shown = {RowKind.TEXT: "texts", RowKind.PROMPT_COMPLETION: "prompts and completions"}
-    return " and ".join(sorted(shown[kind] for kind in kinds))
+    return " and ".join(sorted(NAMES[kind] for kind in kinds))

@@ -97,9 +97,9 @@ def micro_batch_of(batch_size: int, *, most: int) -> int:
 
 
 def fill_samples(draft: SamplesDraft, *, inputs: Inputs, steps: int) -> SamplesSpec:
-    """Return when and from what text is drawn."""
+    """Return when and from what text is drawn; of no steps, never."""
     return SamplesSpec(
-        interval_steps=either(draft.interval_steps, tenth_of(steps)),
+        interval_steps=either(draft.interval_steps, tenth_of(steps) if steps else 0),
         prompt=inputs.opening if draft.prompt is None else draft.prompt,
         tokens=either(draft.tokens, limits.SAMPLE_TOKENS_DEFAULT),
     )
@@ -128,12 +128,12 @@ def fill_compute(draft: ComputeDraft) -> ComputeSpec:
     )
 
 
-def fill_rows(draft: RowsDraft, *, inputs: Inputs) -> RowsSpec | None:
-    """Return how rows become sequences; None where there are none."""
+def fill_rows(draft: RowsDraft, *, inputs: Inputs, packing: bool = True) -> RowsSpec | None:
+    """Return how rows become sequences; None where there are none. `packing` is what is done if nothing was asked."""
     if not inputs.has_rows:
         return None
     return RowsSpec(
-        packing=either(draft.packing, True),
+        packing=either(draft.packing, packing),
         loss_on=draft.loss_on or LossOn.AUTO,
         chat_template=draft.chat_template,
         deduplicate=either(draft.deduplicate, True),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from services.domain.architecture import Architecture
-from services.domain.flops import flops_per_token
-from services.domain.methods import GrpoDraft, GrpoSpec, Method, PreferenceDraft, PreferenceSpec
+from services.domain.flops import flops_per_token, forward_flops_per_token
+from services.domain.methods import OF_PAIRS, GrpoDraft, GrpoSpec, Method, PreferenceDraft, PreferenceSpec
 from services.domain.optimization import OptimizationDraft, OptimizationSpec
 from services.domain.plain import from_plain, to_plain
 from services.domain.run_settings import (
@@ -122,9 +122,16 @@ class FineTuneSpec:
         return self.lora is not None
 
     @property
+    def sequences_per_row(self) -> int:
+        """Sequences that a row of the batch makes: both answers of a pair, or all answers to a prompt of GRPO."""
+        if self.grpo is not None:
+            return self.grpo.group_size
+        return 2 if self.method in OF_PAIRS else 1
+
+    @property
     def tokens_per_step(self) -> int:
         """Tokens that one optimizer step trains on, padding included."""
-        return self.optimization.batch_size * self.context_length
+        return self.optimization.batch_size * self.sequences_per_row * self.context_length
 
     @property
     def flops_per_step(self) -> float:
@@ -136,7 +143,26 @@ class FineTuneSpec:
             adapters=None if self.lora is None else self.trained_parameters,
             recomputed=self.compute.activation_checkpointing,
         )
-        return of_token * self.tokens_per_step
+        updates = self.grpo.updates if self.grpo else 1
+        return (of_token * updates + self.forward_flops * self._looks) * self.tokens_per_step
+
+    @property
+    def forward_flops(self) -> float:
+        """Floating-point operations of a token that is only looked at."""
+        return forward_flops_per_token(
+            self.base_model.architecture, parameters=self.parameters, context_length=self.context_length
+        )
+
+    @property
+    def _looks(self) -> int:
+        """How often each token of a step is looked at without learning.
+
+        KTO looks at answers to other prompts, to know how far the model is from its base; GRPO draws the answers, and
+        looks at them with the base where it stays close to it.
+        """
+        if self.grpo is not None:
+            return 2 if self.grpo.kl_weight else 1
+        return 1 if self.method is Method.KTO else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` turns back."""

@@ -13,7 +13,16 @@ def flops_per_token(
     gradients of their own, which is half of the backward pass. With `recomputed` activations, forward once more.
     Source: Kaplan et al. 2020, arXiv 2001.08361, table 1.
     """
-    attention = 2 * shape.layers * shape.width * context_length
-    forward = 2 * (parameters + (adapters or 0)) + attention
+    attention = _attention(shape, context_length)
+    forward = forward_flops_per_token(shape, parameters=parameters + (adapters or 0), context_length=context_length)
     gradients_of_weights = 2 * (parameters if adapters is None else adapters)
     return float(forward * (3 if recomputed else 2) + gradients_of_weights + attention)
+
+
+def forward_flops_per_token(shape: Architecture, *, parameters: int, context_length: int) -> float:
+    """Return the operations of a token that is only looked at, as of the forward pass above."""
+    return float(2 * parameters + _attention(shape, context_length))
+
+
+def _attention(shape: Architecture, context_length: int) -> int:
+    return 2 * shape.layers * shape.width * context_length

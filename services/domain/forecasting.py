@@ -12,6 +12,7 @@ from services.domain.forecast import Forecast
 from services.domain.inputs import Inputs
 from services.domain.limits import BYTE_VOCABULARY_SIZE, CHECKPOINTS_KEPT
 from services.domain.memory import load_of
+from services.domain.methods import WITH_REFERENCE, Method
 from services.domain.speeds import MeasuredSpeed, memory_share, similar_speeds
 from services.domain.training import TrainSpec
 
@@ -34,9 +35,9 @@ def forecast(
     tokens = spec.steps * spec.tokens_per_step
     sized = Forecast(
         parameters=spec.parameters,
-        flops=spec.steps * spec.flops_per_step,
+        flops=spec.steps * spec.flops_per_step + _flops_before(spec, inputs=inputs),
         tokens=tokens,
-        epochs=tokens / _train_tokens(spec, inputs),
+        epochs=_epochs(spec, inputs=inputs, tokens=tokens),
         memory_bytes=_memory_bytes(spec, inputs=inputs, speeds=speeds),
         checkpoint_bytes=memory.checkpoint_bytes(load_of(spec)),
         queue_s=queue_s,
@@ -69,13 +70,31 @@ def expected_wait_s(*, slots: int, held_s: Sequence[float | None], ahead_s: Sequ
     return heapq.heappop(ends)
 
 
+def _flops_before(spec: TrainSpec | FineTuneSpec, *, inputs: Inputs) -> float:
+    """Return what is computed before the first step: the base looks once at every answer that will be seen."""
+    if not isinstance(spec, FineTuneSpec) or spec.method not in WITH_REFERENCE:
+        return 0.0
+    seen = min(spec.steps * spec.optimization.batch_size, sum(each.split.train_rows for each in inputs.datasets))
+    return seen * spec.sequences_per_row * spec.context_length * spec.forward_flops
+
+
+def _epochs(spec: TrainSpec | FineTuneSpec, *, inputs: Inputs, tokens: int) -> float:
+    """Return how often the run goes through the training part: of rows that are never packed, so many a step."""
+    if isinstance(spec, FineTuneSpec) and spec.method is not Method.SFT:
+        rows = max(1, sum(each.split.train_rows for each in inputs.datasets))
+        return spec.steps * spec.optimization.batch_size / rows
+    return tokens / _train_tokens(spec, inputs)
+
+
 def _memory_bytes(spec: TrainSpec | FineTuneSpec, *, inputs: Inputs, speeds: Sequence[MeasuredSpeed]) -> int:
     """Return the peak that the shape lets one expect, put right by what runs of nearly its size have taken here."""
     share = memory_share(speeds, parameters=spec.parameters, kind=spec.kind)
     if share is not None:
         return round(memory.peak_bytes(load_of(spec)) * share)
     text_bytes = inputs.dataset.split.train_bytes
-    return memory.peak_bytes(load_of(spec, on_gpu=inputs.has_gpu is True, text_bytes=text_bytes))
+    reward = inputs.reward_parameters
+    load = load_of(spec, on_gpu=inputs.has_gpu is True, text_bytes=text_bytes, reward_parameters=reward)
+    return memory.peak_bytes(load)
 
 
 def _timed(sized: Forecast, speeds: list[float]) -> Forecast:

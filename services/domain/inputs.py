@@ -21,6 +21,10 @@ class Inputs:
     tokenizer: Dataset | None = None
     vocabulary_size: int | None = None
     devices: frozenset[str] = frozenset()
+    reward_model: str = ""
+    """The exact version that scores answers, if one does."""
+    reward_parameters: int = 0
+    """Its number of weights."""
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:

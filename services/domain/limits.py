@@ -147,6 +147,21 @@ VALIDATION_SHARE_DEFAULT = 0.1
 VALIDATION_SHARE_MAX = 0.5  # more validation than training is a mistake
 
 # Preferences
+# The loss of a whole answer moves all of its tokens at once, so preferences want a hundredth of the rate of examples:
+# Rafailov et al. 2023, arXiv 2305.18290, appendix B, and Shao et al. 2024, arXiv 2402.03300, section 4.2, take 1e-6.
+# Adapters take ten times the rate of weights: Schulman and Thinking Machines 2025, LoRA without regret. A model of few
+# million weights takes ten to a hundred times as much: give it the rate that suits it.
+PREFERENCE_LEARNING_RATE_DEFAULT = 1e-6
+PREFERENCE_LORA_LEARNING_RATE_DEFAULT = 1e-5
+ORPO_LEARNING_RATE_DEFAULT = 8e-6  # Hong et al. 2024, arXiv 2403.07691, section 5: it learns the chosen answer, too
+ORPO_LORA_LEARNING_RATE_DEFAULT = 8e-5
+REWARD_LEARNING_RATE_DEFAULT = 1e-5  # Ouyang et al. 2022, arXiv 2203.02155, appendix C.2: 9e-6; the head is new
+REWARD_LORA_LEARNING_RATE_DEFAULT = 1e-4
+BETA_PREFERENCE_DEFAULT = 0.1  # as in the papers of DPO, KTO and ORPO
+BETA_SIMPO_DEFAULT = 2.0  # Meng et al. 2024, arXiv 2405.14734, section 4: of means, not of sums
+MARGIN_DEFAULT = 0.5  # as there
+KL_WEIGHT_DEFAULT = 0.04  # as in the paper of GRPO
+CLIP_RATIO_DEFAULT = 0.2  # Schulman et al. 2017, arXiv 1707.06347, table 3
 PREFERENCE_WEIGHT_MAX = 100.0  # of beta and of the weights of a loss; beyond, nothing else counts
 LABEL_SMOOTHING_MAX = 0.5  # half of the pairs the wrong way round says nothing any more; excluded
 GROUP_SIZE_MIN = 2  # one answer has nothing to be compared with

@@ -50,11 +50,15 @@ class Load:
     on_gpu: bool = False
     learnt_text_bytes: int = 0
     """Text that a tokenizer is trained on first."""
+    sequences_per_row: int = 1
+    """Sequences that a row of the batch makes, all of them computed at once."""
+    kept_parameters: int = 0
+    """Weights of other models that are held beside this one: the base to stay close to, and what scores answers."""
 
     @property
     def positions(self) -> int:
         """Tokens that are computed at once."""
-        return self.optimization.micro_batch_size * self.context_length
+        return self.optimization.micro_batch_size * self.sequences_per_row * self.context_length
 
     @property
     def number_bytes(self) -> float:
@@ -64,8 +68,14 @@ class Load:
         return HALF if self.precision in (Precision.BF16, Precision.FP16) else FP32
 
 
-def load_of(spec: TrainSpec | FineTuneSpec, *, on_gpu: bool = False, text_bytes: int = 0) -> Load:
-    """Return what a step of the run works on; `text_bytes` is the size of the training part."""
+def load_of(
+    spec: TrainSpec | FineTuneSpec, *, on_gpu: bool = False, text_bytes: int = 0, reward_parameters: int = 0
+) -> Load:
+    """Return what a step of the run works on.
+
+    `text_bytes` is the size of the training part, `reward_parameters` the number of weights of what scores answers.
+    """
+    tuned = spec if isinstance(spec, FineTuneSpec) else None
     learns_tokens = isinstance(spec, TrainSpec) and spec.tokenizer.kind is TokenizerKind.BPE
     return Load(
         shape=spec.shape,
@@ -77,12 +87,19 @@ def load_of(spec: TrainSpec | FineTuneSpec, *, on_gpu: bool = False, text_bytes:
         precision=spec.precision,
         recomputed=spec.compute.activation_checkpointing,
         adapted=spec.adapted,
-        tuned=isinstance(spec, FineTuneSpec),
+        tuned=tuned is not None,
         residual_dropout=spec.regularization.residual_dropout > 0,
         attention_dropout=spec.regularization.attention_dropout > 0,
         on_gpu=on_gpu,
         learnt_text_bytes=min(text_bytes, TOKENIZER_TEXT_MAX) if learns_tokens else 0,
+        sequences_per_row=tuned.sequences_per_row if tuned else 1,
+        kept_parameters=reward_parameters + (_base_kept(tuned) if tuned else 0),
     )
+
+
+def _base_kept(spec: FineTuneSpec) -> int:
+    """Return the weights of the base that GRPO stays close to; adapters can be left out to have it."""
+    return spec.parameters if spec.grpo and spec.grpo.kl_weight and not spec.adapted else 0
 
 
 def peak_bytes(load: Load) -> int:
@@ -136,7 +153,8 @@ def _weights(load: Load) -> int:
     """Return the weights; those of a base are read beside the model that takes them up, and products have their own."""
     copies = 2 if load.tuned else 1
     casts = load.parameters * CAST if load.number_bytes == HALF else 0
-    return (copies * load.parameters + (load.trained if load.adapted else 0)) * FP32 + casts
+    own = copies * load.parameters + (load.trained if load.adapted else 0)
+    return (own + load.kept_parameters) * FP32 + casts
 
 
 def _activations(load: Load) -> int:

@@ -12,6 +12,8 @@ from services.domain.errors import InvalidField
 from services.domain.filling import either
 from services.domain.fine_tuning import LORA_TARGETS, BaseModel, FineTuneDraft, FineTuneSpec, LoraDraft, LoraSpec
 from services.domain.inputs import Inputs, is_text
+from services.domain.method_settings import fill_grpo, fill_preference, learning_rate_of
+from services.domain.methods import Method
 from services.domain.names import did_you_mean
 from services.domain.presets import DEFAULT_PRESET, PRESETS, Preset, feed_forward_width_for
 from services.domain.run_settings import EvaluationSpec, Precision
@@ -119,8 +121,7 @@ def _evaluation_sequences(inputs: Inputs, architecture: Architecture, tokenizer:
 
 def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found: BaseModel) -> FineTuneSpec:
     steps = either(draft.steps, limits.FINE_TUNE_STEPS_DEFAULT)
-    adapted = draft.lora is not None
-    learning_rate = limits.FINE_TUNE_LORA_LEARNING_RATE_DEFAULT if adapted else limits.FINE_TUNE_LEARNING_RATE_DEFAULT
+    method = draft.method or Method.SFT
     longest = min(found.architecture.context_length, limits.FINE_TUNE_CONTEXT_LENGTH_MAX_DEFAULT)
     regularization = filling.fill_regularization(draft.regularization)
     stopping = regularization.early_stopping
@@ -134,7 +135,7 @@ def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found
         seed=either(draft.seed, inputs.seed),
         optimization=filling.fill_optimization(
             draft.optimization,
-            learning_rate=learning_rate,
+            learning_rate=learning_rate_of(method, adapted=draft.lora is not None),
             batch_size=limits.FINE_TUNE_BATCH_SIZE_DEFAULT,
             micro_batch_size=None,
             steps=steps,
@@ -143,14 +144,17 @@ def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found
             interval_steps=either(draft.evaluation.interval_steps, filling.tenth_of(steps)),
             sequences=either(draft.evaluation.sequences, limits.EVALUATION_SEQUENCES_DEFAULT),
         ),
-        samples=filling.fill_samples(draft.samples, inputs=inputs, steps=steps),
+        samples=filling.fill_samples(draft.samples, inputs=inputs, steps=0 if method is Method.REWARD else steps),
         checkpoints=filling.fill_checkpoints(draft.checkpoints, stopping=stopping, steps=steps),
         precision=draft.precision or Precision.AUTO,
         model=draft.model or model,
         context_length=either(draft.context_length, longest),
-        rows=filling.fill_rows(draft.rows, inputs=inputs),
+        rows=filling.fill_rows(draft.rows, inputs=inputs, packing=method is Method.SFT),
         regularization=regularization,
         compute=filling.fill_compute(draft.compute),
+        method=method,
+        preference=fill_preference(draft.preference, method=method),
+        grpo=fill_grpo(draft.grpo, method=method, reward_model=inputs.reward_model),
     )
 
 

@@ -9,6 +9,8 @@ from services.domain.datasets import DatasetFormat
 from services.domain.errors import FieldViolation
 from services.domain.fine_tuning import LORA_TARGETS, FineTuneDraft, FineTuneSpec, LoraSpec
 from services.domain.inputs import Inputs
+from services.domain.method_rows import kind_violations
+from services.domain.method_settings import method_violations
 from services.domain.names import CHOSEN_ID_RULE, did_you_mean, is_chosen_id
 from services.domain.optimization_checks import optimization_violations
 from services.domain.ranges import outside
@@ -32,7 +34,7 @@ def train_violations(spec: TrainSpec, *, draft: TrainDraft, inputs: Inputs) -> l
     tokenizer = [*_tokenizer(draft.tokenizer, spec=spec, inputs=inputs)]
     optimization = [*optimization_violations(spec.optimization, draft=draft.optimization, steps=spec.steps)]
     found = [*shape, *tokenizer, *optimization, *_shared(spec, draft=draft, inputs=inputs)]
-    data = [*data_violations(inputs)]
+    data = [*data_violations(inputs), *kind_violations(inputs, method=None)]
     if not shape and not tokenizer:
         found += _size(spec)
     if not shape and not data and spec.optimization.batch_size >= 1:
@@ -55,9 +57,10 @@ def fine_tune_violations(spec: FineTuneSpec, *, draft: FineTuneDraft, inputs: In
         *optimization_violations(spec.optimization, draft=draft.optimization, steps=spec.steps),
         *_shared(spec, draft=draft, inputs=inputs),
         *(_lora(spec.lora) if spec.lora else ()),
+        *method_violations(spec, draft=draft),
     ]
     context = [*_context(spec)]
-    data = [*data_violations(inputs)]
+    data = [*data_violations(inputs), *kind_violations(inputs, method=spec.method)]
     if not context and not data and spec.optimization.batch_size >= 1:
         found += _tokens_per_step(spec, context_length=spec.context_length)
         data += text_violations(

@@ -6,13 +6,13 @@ from services.domain import names
 from services.domain.errors import InvalidField, NotFound, WrongState
 from services.domain.fine_tuning import FineTuneSpec
 from services.domain.jobs import Checkpoint, CheckpointState, Job
-from services.domain.models import ModelFiles, ModelVersion
+from services.domain.models import ModelFiles, ModelVersion, makes_reward_model
 from services.domain.projects import Caller
 from services.domain.work import PublishedWork, UnpublishedWork
 from services.jobs.own_job import find_own_job
+from services.models.find_version import find_version
 from services.ports import UnitOfWork
 
-_LATEST = "latest"
 _NUMBER_MAX = 2**31 - 1
 _LINES_MAX = 20  # of one step; a run goes back less often
 
@@ -34,7 +34,7 @@ class Base:
 
 
 def find_base(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> Base:
-    """Return what a model, a version of it or a checkpoint names.
+    """Return what a model, a version of it, an alias or a checkpoint names.
 
     Raises: NotFound, also for a checkpoint whose files are gone; InvalidField for a name of another shape, WrongState
     for a checkpoint of work without weights.
@@ -52,30 +52,10 @@ def find_base(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> Base
     )
 
 
-def find_version(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> ModelVersion:
-    """Return the version that a model, the newest of it, or a version names. Raises: NotFound, InvalidField."""
-    if "/versions/" in name:
-        ids = names.ids_in_own_project(name, pattern=names.MODEL_VERSION, own_project=caller.project_id, field=field)
-    else:
-        pattern = names.MODEL
-        ids = (*names.ids_in_own_project(name, pattern=pattern, own_project=caller.project_id, field=field), _LATEST)
-    model_id, number = ids
-    model = uow.models.find(caller.project_id, model_id)
-    if model is None:
-        raise NotFound.of(name, hint=names.did_you_mean(model_id, uow.models.ids(caller.project_id)))
-    if number == _LATEST:
-        return model.latest_version
-    found = uow.models.find_version(caller.project_id, model_id, _number(number, field=field))
-    if found is None:
-        raise NotFound.of(name, hint=f"; the newest version is {model.latest_version.version}")
-    return found
-
-
 def find_writer(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> ModelVersion:
     """Return a version that answers can be drawn from. Raises: NotFound, InvalidField, WrongState for a scorer."""
     version = find_version(uow, caller=caller, name=name, field=field)
-    if version.reward_model:
-        raise reward_model_refused(version.name)
+    refuse_reward_model(version.spec, name=version.name)
     return version
 
 
@@ -93,16 +73,11 @@ def find_reward_model(uow: UnitOfWork, *, caller: Caller, name: str, field: str)
     return version
 
 
-def reward_model_refused(name: str) -> WrongState:
-    """Return the refusal of a reward model where a model that writes is wanted."""
-    words = f"{name} is a reward model: it scores texts and cannot write any; name a model that writes"
-    return WrongState.of(words, state="REWARD_MODEL")
-
-
-def _number(number: str, *, field: str) -> int:
-    if not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= _NUMBER_MAX:
-        raise InvalidField.of(field, f"ends with a version, which is a number from 1 or `latest`, got {number!r}")
-    return int(number)
+def refuse_reward_model(spec: PublishedWork, *, name: str) -> None:
+    """Refuse what scores texts where a model that writes is wanted. Raises: WrongState."""
+    if makes_reward_model(spec):
+        words = f"{name} is a reward model: it scores texts and cannot write any; name a model that writes"
+        raise WrongState.of(words, state="REWARD_MODEL")
 
 
 def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) -> Base:
@@ -113,7 +88,7 @@ def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) ->
         raise InvalidField.of(field, f"ends with a step, which is a number from 0, got {step!r}")
     checkpoint = uow.checkpoints.find(job.uid, step=int(step))
     if checkpoint is None:
-        raise _not_there(uow, job, step=int(step), name=name)
+        raise _not_there(uow, job, step=int(step), name=name, field=field)
     if isinstance(job.spec, UnpublishedWork):
         raise WrongState.of(f"{job.name} has made no model that one could go on from", state=job.state.value)
     return Base(
@@ -126,14 +101,14 @@ def _of_checkpoint(uow: UnitOfWork, *, caller: Caller, name: str, field: str) ->
     )
 
 
-def _not_there(uow: UnitOfWork, job: Job, *, step: int, name: str) -> NotFound:
+def _not_there(uow: UnitOfWork, job: Job, *, step: int, name: str, field: str) -> NotFound:
     """Return why there is no checkpoint of a step to begin with, and which there is."""
     newest = uow.checkpoints.newest_usable(job.uid)
     hint = f"; the newest checkpoint is that of step {newest.step}" if newest else "; the job has no checkpoint left"
     page = uow.checkpoints.page(job.uid, before=(step + 1, 0, 0), count_max=_LINES_MAX)
     was = next((each.state for each in page if each.step == step), None)
     if was is None:
-        return NotFound.of(name, hint=hint)
+        return NotFound.of(name, hint=hint, field=field)
     reasons = {
         CheckpointState.COLLECTED: "is gone: its files were removed to save space",
         CheckpointState.CORRUPT: "is gone: its files are damaged",

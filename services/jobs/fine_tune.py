@@ -12,7 +12,7 @@ from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.resolution import resolve_fine_tune
 from services.jobs.accepting import accept, earlier_job, envelope_violations, new_job
-from services.jobs.bases import Base, find_base
+from services.jobs.bases import Base, find_base, find_reward_model, refuse_reward_model
 from services.jobs.looking_up import find_inputs, forecast_of, with_files
 from services.jobs.shapes_of_bases import describe_base
 from services.ports import House
@@ -34,8 +34,9 @@ def fine_tune(
     """Return the accepted job; the same one when the request is repeated.
 
     With `validate_only` nothing is written, and the job has neither name nor uid.
-    Raises: InvalidField with every wrong field, NotFound for the base or a dataset, also one that is gone; WrongState
-    for a checkpoint of work without weights, AlreadyExists for the id, LimitReached, RequestIdReused.
+    Raises: InvalidField with every wrong field, NotFound for the base, a reward model or a dataset, also one that is
+    gone; WrongState for a checkpoint of work without weights, a reward model where a model that writes is wanted, and
+    the other way round; AlreadyExists for the id, LimitReached, RequestIdReused.
     """
     names.ids_in_own_project(parent, pattern=names.PROJECT, own_project=caller.project_id, field="parent")
     with house.storage.read() as uow:
@@ -43,7 +44,11 @@ def fine_tune(
         if earlier is not None:
             return earlier
         base = find_base(uow, caller=caller, name=draft.base, field="spec.base")
+        refuse_reward_model(base.spec, name=base.files.name)
         inputs = find_inputs(house, uow, caller=caller, dataset=draft.dataset, mixture=draft.mixture)
+        scorer = find_reward_model(uow, caller=caller, name=draft.grpo.reward_model, field="spec.grpo.reward_model")
+    if scorer:
+        inputs = dataclasses.replace(inputs, reward_model=scorer.name, reward_parameters=scorer.parameters)
     inputs = with_files(house, inputs, samples=draft.samples)
     spec = _resolved(house, draft, inputs, base=base, job_id=job_id, labels=labels or {})
     with house.storage.read() as uow:
