@@ -164,7 +164,7 @@ class ReviewItem:
 class Seat:
     """One reviewer's place at one item. `shown_order` holds the number of the candidate that is shown first, second …
 
-    `draft` counts candidates as they are shown. `due` is for a repetition: after how many votes of the reviewer it comes.
+    X
     """
 
     uid: str

@@ -5,6 +5,7 @@ A verb opens one unit of work, decides, writes and commits; leaving without `com
 
 from services.ports.house import Chance, Clock, Dispatcher, House, Leases, Storage, UnitOfWork
 from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
+from services.ports.reviews import Reviews, Seats, Votes
 from services.ports.store_errors import store_errors
 from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
 
@@ -26,9 +27,12 @@ __all__ = [
     "Outbox",
     "Projects",
     "Requests",
+    "Reviews",
+    "Seats",
     "Storage",
     "UnitOfWork",
     "Uploads",
+    "Votes",
     "Workers",
     "store_errors",
 ]

@@ -8,6 +8,7 @@ from typing import Protocol
 from artifacts import Store
 from services.domain.seals import Keys
 from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
+from services.ports.reviews import Reviews, Seats, Votes
 from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
 
 
@@ -42,6 +43,12 @@ class UnitOfWork(Protocol):
     def api_keys(self) -> ApiKeys: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def reviews(self) -> Reviews: ...
+    @property
+    def seats(self) -> Seats: ...
+    @property
+    def votes(self) -> Votes: ...
 
     def now(self) -> datetime.datetime:
         """Return the time of the database, in UTC: leases of all replicas are measured with this one clock."""

@@ -21,8 +21,11 @@ from services.storage.models import Models
 from services.storage.outbox import Outbox
 from services.storage.projects import Projects
 from services.storage.requests import Requests
+from services.storage.reviews import Reviews
+from services.storage.seats import Seats
 from services.storage.tables.columns import Instant
 from services.storage.uploads import Uploads
+from services.storage.votes import Votes
 from services.storage.workers import Workers
 
 RETRY_AFTER_S = 1.0
@@ -49,6 +52,9 @@ class SqlUnitOfWork:
         self.projects = Projects(connection)
         self.api_keys = ApiKeys(connection)
         self.audit = Audit(connection)
+        self.reviews = Reviews(connection)
+        self.seats = Seats(connection)
+        self.votes = Votes(connection)
 
     def now(self) -> datetime.datetime:
         """Return the time of the database."""
