@@ -9,7 +9,7 @@ import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from trainer_worker.trainer.engine.errors import UnusableData
@@ -25,6 +25,7 @@ FIELDS = {
     datasets_pb2.ROW_KIND_PROMPT_COMPLETION: ("prompt", "completion"),
     datasets_pb2.ROW_KIND_MESSAGES: ("messages",),
 }
+COLUMNS = tuple(dict.fromkeys(name for fields in FIELDS.values() for name in fields))
 NAMES = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
 
 RowKind: TypeAlias = "datasets_pb2.RowKind.ValueType"
@@ -86,7 +87,7 @@ def jsonl_objects(path: pathlib.Path) -> Iterator[Any]:
                 raise wrong(number, "", f"is not JSON: {error}") from error
 
 
-def parquet_objects(path: pathlib.Path) -> Iterator[Any]:
+def parquet_objects(path: pathlib.Path, *, columns: Sequence[str] = COLUMNS) -> Iterator[Any]:
     import pyarrow  # a second to load, and few datasets need it
     from pyarrow import parquet
 
@@ -94,8 +95,8 @@ def parquet_objects(path: pathlib.Path) -> Iterator[Any]:
     try:
         with parquet.ParquetFile(path, memory_map=True) as file:
             there = set(file.schema_arrow.names)
-            columns = [name for fields in FIELDS.values() for name in fields if name in there]
-            for part in file.iter_batches(batch_size=PARQUET_ROWS_AT_ONCE, columns=columns, use_threads=False):
+            wanted = [name for name in columns if name in there]
+            for part in file.iter_batches(batch_size=PARQUET_ROWS_AT_ONCE, columns=wanted, use_threads=False):
                 for values in part.to_pylist():
                     number += 1
                     yield values
