@@ -103,9 +103,15 @@ class NotFound(DomainError):
     reason = "NOT_FOUND"
 
     @classmethod
-    def of(cls, name: str, *, hint: str = "") -> "NotFound":
-        """Return the same answer for what is missing and for what is foreign; `hint` knows the own project only."""
-        return cls(f"{name} does not exist in your project{hint}", metadata={"resource": name})
+    def of(cls, name: str, *, hint: str = "", field: str = "name") -> "NotFound":
+        """Return the same answer for what is missing and for what is foreign; `hint` knows the own project only.
+
+        `field` is where the request names it. It is told unless it is the one thing that the request is about.
+        """
+        words, metadata = f"{name} does not exist in your project{hint}", {"resource": name}
+        if field in ("name", "parent"):
+            return cls(words, metadata=metadata)
+        return cls(f"{field}: {words}", metadata=metadata, violations=(FieldViolation(field, words),))
 
 
 class AlreadyExists(DomainError):

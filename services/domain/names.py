@@ -64,7 +64,7 @@ def ids_in_own_project(name: str, *, pattern: Pattern, own_project: str, field: 
     """
     project, *ids = pattern.parse(name, field=field)
     if project not in (OWN_PROJECT, own_project):
-        raise NotFound.of(name)
+        raise NotFound.of(name, field=field)
     return tuple(ids)
 
 

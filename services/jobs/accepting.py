@@ -40,7 +40,7 @@ def find_own_dataset(uow: UnitOfWork, *, caller: Caller, name: str, field: str) 
     (dataset_id,) = names.ids_in_own_project(name, pattern=names.DATASET, own_project=caller.project_id, field=field)
     dataset = uow.datasets.find(caller.project_id, dataset_id)
     if dataset is None:
-        raise NotFound.of(name, hint=names.did_you_mean(dataset_id, uow.datasets.ids(caller.project_id)))
+        raise NotFound.of(name, hint=names.did_you_mean(dataset_id, uow.datasets.ids(caller.project_id)), field=field)
     return dataset
 
 

@@ -10,7 +10,7 @@ from services.ports import UnitOfWork
 def find_own_job(uow: UnitOfWork, *, caller: Caller, name: str, field: str = "name") -> Job:
     """Return the job. Raises: NotFound, the same for a missing job and for another project's."""
     (job_id,) = names.ids_in_own_project(name, pattern=names.JOB, own_project=caller.project_id, field=field)
-    return _found(uow.jobs.find(caller.project_id, job_id), name)
+    return _found(uow.jobs.find(caller.project_id, job_id), name, field=field)
 
 
 def lock_own_job(uow: UnitOfWork, *, caller: Caller, name: str) -> Job:
@@ -19,7 +19,7 @@ def lock_own_job(uow: UnitOfWork, *, caller: Caller, name: str) -> Job:
     return _found(uow.jobs.lock(caller.project_id, job_id), name)
 
 
-def _found(job: Job | None, name: str) -> Job:
+def _found(job: Job | None, name: str, *, field: str = "name") -> Job:
     if job is None:
-        raise NotFound.of(name)
+        raise NotFound.of(name, field=field)
     return job

@@ -198,7 +198,7 @@ def test_a_name_of_another_shape_is_refused_with_its_field(bench: Bench, base: s
 
 def test_the_nearest_model_is_named(bench: Bench) -> None:
     published(bench)
-    with pytest.raises(NotFound, match="did you mean 'novel'"):
+    with pytest.raises(NotFound, match=r"^spec.base: .* does not exist in your project; did you mean 'novel'"):
         tune(bench, base="projects/own/models/navel")
 
 

@@ -105,7 +105,7 @@ def test_an_id_can_be_taken_once(bench: Bench) -> None:
 
 def test_a_missing_dataset_is_named_with_its_neighbour(bench: Bench) -> None:
     draft = small_draft("projects/own/datasets/playz")
-    with pytest.raises(NotFound, match=r"playz does not exist in your project; did you mean 'plays'\?"):
+    with pytest.raises(NotFound, match=r"^spec.dataset: .*playz does not exist in your project; did you mean 'plays'"):
         train(bench.house, caller=bench.caller, parent="projects/-", draft=draft)
 
 
