@@ -27,6 +27,7 @@ def reject_checkpoint(
         if rejected is not None and rejected.manifest_sha256 == manifest_sha256:
             uow.checkpoints.set_state(rejected.uid, CheckpointState.CORRUPT)
             job = uow.events.append(job, [_note(rejected, message)], time=now)
+            _tell_owner(uow, rejected, than=job, now=now)
         older = uow.checkpoints.newest_usable(job_uid)
         job = dataclasses.replace(job, checkpoint_step=older.step if older else None, update_time=now)
         if older is None:
@@ -41,6 +42,14 @@ def _begun_with(uow: UnitOfWork, job: Job, *, step: int) -> Checkpoint | None:
     if isinstance(job.spec, VerifySpec) and job.base:
         return uow.checkpoints.find_at(job.base.artifact_prefix)
     return uow.checkpoints.find(job.uid, step=step)
+
+
+def _tell_owner(uow: UnitOfWork, rejected: Checkpoint, *, than: Job, now: datetime.datetime) -> None:
+    """Let the job that wrote a checkpoint, if it is another `than` this, show the newest that is left."""
+    owner = None if rejected.job_uid == than.uid else uow.jobs.lock_by_uid(rejected.job_uid)
+    if owner is not None:
+        older = uow.checkpoints.newest_usable(owner.uid)
+        uow.jobs.save(dataclasses.replace(owner, checkpoint_step=older.step if older else None, update_time=now))
 
 
 def _without_checkpoint(house: House, uow: UnitOfWork, job: Job, *, now: datetime.datetime) -> Job:

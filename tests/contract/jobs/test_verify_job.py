@@ -195,3 +195,20 @@ def test_a_checkpoint_that_cannot_be_read_is_not_begun_with_again(bench: Bench) 
     assert (failed.state, failed.failure.reason) == (JobState.FAILED, FailureReason.NO_CHECKPOINT)
     again = claimed(bench, verifying(bench, at.job, first_step=6, steps=2))
     assert again.resume is not None and again.resume.step == 0
+
+
+def test_a_job_whose_newest_checkpoint_cannot_be_read_shows_the_one_before(bench: Bench) -> None:
+    at = recorded(bench)
+    assert bench.job(at.job.uid).checkpoint_step == 8
+    told = claimed(bench, verifying(bench, at.job, first_step=9, steps=1))
+    assert told.resume is not None and told.resume.step == 8
+    reject_checkpoint(
+        bench.house,
+        job_uid=told.job.uid,
+        epoch=told.job.epoch,
+        step=8,
+        manifest_sha256=told.resume.manifest_sha256,
+        message="a file is damaged",
+    )
+    assert bench.job(at.job.uid).checkpoint_step == 4
+    assert bench.job(told.job.uid).checkpoint_step is None
