@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer_worker.trainer.engine import compilation
-from trainer_worker.trainer.engine.compilation import PAYS_FROM_S, compiled, to_compile
+from trainer_worker.trainer.engine.compilation import PAYS_FROM_S, SHAPES_MAX, compiled, to_compile
 from trainer_worker.trainer.engine.loss import token_losses
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.model_config import ModelConfig
@@ -108,3 +108,4 @@ def test_compiled_steps_learn_what_plain_ones_do() -> None:
     plain, fast = list(learn(range(STEPS), None, on=False)), list(learn(range(STEPS), None, on=True))
     assert [loss for loss, _ in fast] == pytest.approx([loss for loss, _ in plain], rel=1e-5)
     assert importlib.import_module("torch._inductor.config").deterministic
+    assert importlib.import_module("torch._dynamo.config").recompile_limit == SHAPES_MAX, "a run may have many shapes"

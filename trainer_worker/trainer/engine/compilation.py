@@ -17,6 +17,8 @@ from tutelage.v1 import training_pb2
 PAYS_FROM_S = 600.0
 # What a run gets out of a device, roughly and on purpose not measured: the choice must be the same when it resumes.
 FLOPS_PER_SECOND = {"cpu": 2e11, "cuda": 2e14}
+# Of a micro-batch: the compiler would give up after eight and go on plainly, elsewhere in a run than in one that goes on.
+SHAPES_MAX = 4096
 FLOPS_PER_WEIGHT_AND_TOKEN = 6  # 2 forward, 4 backward; Kaplan et al. 2020, arXiv 2001.08361, table 1
 
 
@@ -52,6 +54,9 @@ def compiled(model: Decoder, *, on: bool) -> Callable[..., Tensor]:
     if not on:
         return hidden
     make_reproducible()
-    settings: Any = importlib.import_module("torch._inductor.config")
-    settings.deterministic = True
+    translation: Any = importlib.import_module("torch._inductor.config")
+    translation.deterministic = True
+    translation.fallback_random = True  # dropout draws as plain steps do, so that it is the same run without a compiler
+    tracing: Any = importlib.import_module("torch._dynamo.config")
+    tracing.recompile_limit = tracing.accumulated_recompile_limit = SHAPES_MAX
     return torch.compile(hidden, dynamic=False)
