@@ -34,7 +34,7 @@ def inspect(
     """
     import tutelage
     from tutelage.cli._inside import print_inside
-    from tutelage.cli._output import print_json, print_json_line
+    from tutelage.cli._output import print_json, print_json_line, say
 
     # A look takes longer than other calls; the limit of --timeout is for those.
     try:
@@ -43,6 +43,8 @@ def inspect(
         if text or not any(violation.field == "text" for violation in error.field_violations):
             raise
         raise click.UsageError("the samples of this job have no prompt; give a text with --text") from error
+    if step is not None and step != answer.step:
+        say(f"no checkpoint of step {step:,} is there: this is step {answer.step:,}, the newest one before it")
     if output == "json":
         print_json(answer.to_dict())
     elif output in ("jsonl", "name"):

@@ -73,7 +73,7 @@ class WorkCalls:
 
     def InspectStep(self, request: Any, context: Any) -> inspection_pb2.InspectStepResponse:  # noqa: N802
         answer = inspection_pb2.InspectStepResponse(
-            step=request.step or 20, loss=2.5, gradient_norm=0.75, learning_rate=1e-3
+            step=min(request.step or 20, 20), loss=2.5, gradient_norm=0.75, learning_rate=1e-3
         )
         answer.trainable_weights, answer.weights, answer.adjusted_steps, answer.adjustments = 900, 1000, 20, 18_000
         answer.changed_weights = 890

@@ -170,6 +170,13 @@ def test_a_look_inside_a_step_shows_its_three_parts(service: ServiceDouble) -> N
     assert len(json_of("jobs", "inspect", JOB)["tokens"]) == 3
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_look_beyond_the_newest_checkpoint_says_which_step_answered(service: ServiceDouble, output: str) -> None:
+    said = run_well("jobs", "inspect", JOB, "--step", "5000", "-o", output).stderr
+    assert "no checkpoint of step 5,000 is there: this is step 20, the newest one before it" in said
+    assert "this is step" not in run_well("jobs", "inspect", JOB, "--step", "20", "-o", output).stderr
+
+
 def test_a_job_without_a_prompt_of_its_own_is_asked_for_one(service: ServiceDouble) -> None:
     status = failure(grpc.StatusCode.INVALID_ARGUMENT, "text: got 0", fields={"text": "got 0"})
     service.fail("InspectStep", status, status)
