@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -207,34 +206,51 @@ def test_chance_and_length_settings_are_left_out(tmp_path: pathlib.Path) -> None
     assert all(tokenizer.encode(TEXT[:300]) == expected for _ in range(3))
 
 
-def hostile_files() -> Iterator[tuple[str, bytes]]:
+def changed(**parts: object) -> bytes:
+    """A whole file with other parts; those of the model are merged into it."""
     whole = json.loads(byte_level().to_str())
-    yield "empty", b""
-    yield "no object", b"[]"
-    yield "no model", b'{"version": "1.0"}'
-    yield "binary", bytes(range(256)) * 4
-    yield "deep", b"[" * 100_000
-    yield "pickle", b"\x80\x04\x95\x10\x00\x00\x00."
-    yield "a kind of model that is none", json.dumps(whole | {"model": {"type": "Python", "vocab": {}}}).encode()
-    yield "vocabulary of text", json.dumps(whole | {"model": {"type": "BPE", "vocab": "x", "merges": []}}).encode()
-    yield "a merge of nothing", json.dumps(whole | {"model": whole["model"] | {"merges": [["qqq", "zzz"]]}}).encode()
-    vocabulary = whole["model"]["vocab"] | {"far": 4_000_000_000}
-    yield "a number far off", json.dumps(whole | {"model": whole["model"] | {"vocab": vocabulary}}).encode()
-    yield (
-        "a pattern that is none",
-        json.dumps(
-            whole
-            | {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": False}}
-        ).encode(),
-    )
+    model = parts.pop("model", {})
+    assert isinstance(model, dict)
+    return json.dumps(whole | parts | {"model": whole["model"] | model}).encode()
 
 
-@pytest.mark.parametrize(("what", "content"), list(hostile_files()), ids=lambda value: str(value)[:20])
-def test_a_broken_file_is_refused(tmp_path: pathlib.Path, what: str, content: bytes) -> None:
+NO_PATTERN = {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": False}
+# A file, and what is wrong in words.
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "it is not JSON: Expecting value in line 1, column 1"),
+    "cut off": (changed()[:-40], "it is not JSON"),
+    "no object": (b"[]", "it holds no object"),
+    "no model": (b'{"version": "1.0"}', "it has no object `model`"),
+    "binary": (bytes(range(256)) * 4, "byte 128 is not UTF-8"),
+    "deep": (b"[" * 100_000, "it is nested too deeply"),
+    "pickle": (b"\x80\x04\x95\x10\x00\x00\x00.", "byte 0 is not UTF-8"),
+    "an unknown kind": (
+        changed(model={"type": "Python", "vocab": {}}),
+        "`model.type` is 'Python', and must be one of BPE",
+    ),
+    "vocabulary of text": (changed(model={"vocab": "x"}), "`model.vocab` must be an object or a list, and is neither"),
+    "no vocabulary": (changed(model={"vocab": None}), "`model.vocab` must be an object or a list, and is missing"),
+    "a number that is none": (
+        changed(model={"vocab": {"a": "b"}}),
+        "the token 'a' of `model.vocab` has the number 'b'",
+    ),
+    "an added token of text": (changed(added_tokens=["<s>"]), "`added_tokens[0]` must be an object with `id`"),
+    "added tokens of text": (changed(added_tokens="<s>"), "`added_tokens` must be a list"),
+    "a merge of nothing": (changed(model={"merges": [["qqq", "zzz"]]}), "the library `tokenizers` refuses it: "),
+    "a number far off": (changed(model={"vocab": {"far": 4_000_000_000}, "merges": []}), "4,000,000,000"),
+    "a pattern that is none": (changed(pre_tokenizer=NO_PATTERN), "the library `tokenizers` refuses it: "),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_file_is_refused_with_what_is_wrong_in_words(tmp_path: pathlib.Path, what: str) -> None:
+    content, words = BROKEN[what]
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
-    with pytest.raises(BadCheckpoint):
+    with pytest.raises(BadCheckpoint, match="tokenizer.json") as caught:
         load_tokenizer_file(path)
+    assert words in str(caught.value)
+    assert "Error" not in str(caught.value), "the name of an exception tells a person nothing"
 
 
 def test_a_file_beyond_all_measure_is_not_read(tmp_path: pathlib.Path) -> None:

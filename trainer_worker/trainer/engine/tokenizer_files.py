@@ -19,9 +19,9 @@ from trainer_worker.trainer.engine.errors import BadCheckpoint
 from trainer_worker.trainer.engine.special_tokens import Encoded, SpecialToken, hidden_segments
 from trainer_worker.trainer.engine.text import Bytes, chunks
 from trainer_worker.trainer.engine.token_bytes import bytes_of_tokens
+from trainer_worker.trainer.engine.tokenizer_checks import refused, tokenizer_settings
 
 FILE_BYTES_MAX = 64 << 20  # the largest in use, of 262,144 tokens, has 34 MB
-VOCABULARY_MAX = 1 << 20
 CHUNKS_AT_ONCE = 8  # of 1 MiB, encoded side by side
 TEMPLATE_CHARACTERS_MAX = 100_000
 
@@ -279,35 +279,20 @@ def read_inner(path: pathlib.Path) -> tokenizers.Tokenizer:
     if (size := path.stat().st_size if path.exists() else 0) > FILE_BYTES_MAX:
         raise BadCheckpoint(f"{path.name} has {size:,} bytes, more than {FILE_BYTES_MAX:,}")
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        settings["model"].pop("dropout", None)
-        settings |= {"truncation": None, "padding": None}
-        require_sizes(settings)
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadCheckpoint(f"{path.name} cannot be read: {error.strerror}") from error
+    settings = tokenizer_settings(content, name=path.name)
+    settings["model"].pop("dropout", None)
+    settings |= {"truncation": None, "padding": None}
+    try:
         return tokenizers.Tokenizer.from_str(json.dumps(settings))
-    except BadCheckpoint:
-        raise
     except Exception as error:  # the library raises plain Exception
-        raise BadCheckpoint(f"{path.name} cannot be read: {described(error)}") from error
+        raise refused(path.name, error) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # how its Rust code fails on what it did not expect
             raise
-        raise BadCheckpoint(f"{path.name} cannot be read: {described(error)}") from error
-
-
-def described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
-
-
-def require_sizes(settings: dict[str, Any]) -> None:
-    """Raises: BadCheckpoint for numbers of tokens that would need memory out of proportion."""
-    vocabulary = settings["model"]["vocab"]
-    numbers = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-    added = [token["id"] for token in settings.get("added_tokens", ())]
-    largest = max((*numbers, *added), default=-1)
-    if not added and not vocabulary:
-        raise BadCheckpoint("tokenizer.json has no tokens")
-    if largest >= VOCABULARY_MAX:
-        raise BadCheckpoint(f"tokenizer.json has a token of number {largest:,}, and {VOCABULARY_MAX:,} is too large")
+        raise refused(path.name, error) from error
 
 
 def settings_beside(path: pathlib.Path) -> dict[str, Any]:
