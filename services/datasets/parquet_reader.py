@@ -9,21 +9,19 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from services.datasets.parquet_columns import FileRefused, columns_of
 
 FILE_REFUSED = 3
 MEMORY_BYTES_MAX = 2 * 1024**3
 CPU_SECONDS_MAX = 600
 _ROWS_AT_ONCE = 64  # rows may be large
 _BUFFER_BYTES = 1024**2
-_COLUMNS = ("text", "prompt", "completion", "messages")
-_FIELDS = ("role", "content")
 _NOT_UTF_8 = b"\xff\n"
 
-
-class FileRefused(Exception):
-    """The file cannot be read as rows."""
+Fields = tuple[str, ...]
 
 
 def main() -> int:
@@ -51,59 +49,25 @@ def lines() -> Iterator[bytes]:
     from pyarrow import parquet
 
     with os.fdopen(0, "rb", closefd=False) as source, parquet.ParquetFile(source, buffer_size=_BUFFER_BYTES) as file:
-        columns = _columns(file.schema_arrow)
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns, use_threads=False):
-            parts = [batch.column(name) for name in columns]
+        columns = columns_of(file.schema_arrow)
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(columns), use_threads=False):
+            parts = [(name, fields, batch.column(name)) for name, fields in columns.items()]
             for place in range(batch.num_rows):
-                yield _line({name: part[place] for name, part in zip(columns, parts, strict=True)})
+                yield _line([(name, fields, part[place]) for name, fields, part in parts])
 
 
-def _columns(schema: Any) -> list[str]:
-    """Return the columns that are read, each of a fitting type. Raises: FileRefused."""
-    names = [name for name in _COLUMNS if name in schema.names]
-    if not names:
-        there = ", ".join(schema.names[:20]) or "none"
-        raise FileRefused(f"its columns are {there}; `text`, `prompt` and `completion`, or `messages` is needed")
-    for name in names:
-        if schema.names.count(name) > 1:
-            raise FileRefused(f"the column `{name}` is there twice")
-        kind = schema.field(name).type
-        fits = _is_conversation(kind) if name == "messages" else _is_text(kind)
-        if not fits:
-            wanted = "a list of structs with the texts `role` and `content`" if name == "messages" else "text"
-            raise FileRefused(f"the column `{name}` must be {wanted}, not {str(kind)[:200]}")
-    return names
-
-
-def _is_text(kind: Any) -> bool:
-    from pyarrow import types
-
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _is_conversation(kind: Any) -> bool:
-    from pyarrow import types
-
-    if not (types.is_list(kind) or types.is_large_list(kind)) or not types.is_struct(kind.value_type):
-        return False
-    fields = {field.name: field.type for field in kind.value_type}
-    return all(name in fields and _is_text(fields[name]) for name in _FIELDS)
-
-
-def _line(values: dict[str, Any]) -> bytes:
+def _line(values: Iterable[tuple[str, Fields, Any]]) -> bytes:
     try:
-        row = {name: _plain(name, value) for name, value in values.items() if value.is_valid}
+        row = {name: _plain(value.as_py(), fields) for name, fields, value in values if value.is_valid}
         return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     except UnicodeError:
         return _NOT_UTF_8
 
 
-def _plain(name: str, value: Any) -> Any:
-    plain = value.as_py()
-    if name != "messages":
-        return plain
-    return [None if each is None else {field: each.get(field) for field in _FIELDS} for each in plain]
+def _plain(value: Any, fields: Fields) -> Any:
+    if not fields:
+        return value
+    return [None if each is None else {field: each.get(field) for field in fields} for each in value]
 
 
 def _limit() -> None:

@@ -120,6 +120,7 @@ SEAT_SECONDS_DEFAULT = 600
 SEATS_MAX = 10  # of one reviewer in one review: what a tool fetches ahead
 REPEAT_SHARE_MAX = 0.5  # half of the work twice is plenty
 REPEAT_AFTER_VOTES = 10  # so many votes lie between an item and its repetition, or people remember
+ITEMS_LEFT_EXACT_MAX = 200  # near the end a reviewer looks at the number
 ITEMS_LEFT_COUNTED_MAX = 10_000  # beyond, counting would take longer than a reviewer waits
 GUIDELINES_CHARACTERS_MAX = 20_000  # some ten pages
 RUBRIC_QUESTIONS_MAX = 10  # each is asked of each item
@@ -183,6 +184,7 @@ DRAW_STOPS_MAX = 8
 DRAW_STOP_CHARACTERS_MAX = 100
 CHECKER_ARGUMENT_CHARACTERS_MAX = 1000  # a paragraph
 CHECKS_MAX = 100  # of one row
+ROW_WEIGHT_MAX = 1000.0  # beyond, the other rows of a batch hardly count
 
 # Duels, aliases and lineage
 ERROR_RATE_MIN = 0.001

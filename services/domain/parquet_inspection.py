@@ -49,7 +49,8 @@ def with_rows(found: Inspected, rows: RowCheck, *, validation_fraction: float) -
 
     The split is one of rows; its bytes are their share of the file, which cannot be divided at a byte.
     """
-    kind, counter = rows.finish(), rows.counter
+    rows.finish()
+    counter = rows.counter
     train_rows = min(max(round(counter.rows * (1 - validation_fraction)), 1), counter.rows - 1)
     train_bytes = found.size_bytes * train_rows // counter.rows
     split = DatasetSplit(
@@ -63,5 +64,5 @@ def with_rows(found: Inspected, rows: RowCheck, *, validation_fraction: float) -
         rows=counter.rows,
         characters=counter.characters,
         split=split,
-        row_statistics=counter.statistics(kind),
+        row_statistics=rows.statistics(split),
     )

@@ -1,38 +1,43 @@
-"""What one row of a dataset must be: an object with `text`, or `prompt` and `completion`, or `messages`.
-
-Further keys are left alone. What is wrong is said with the path of the field, `messages[2].content`.
+"""What one row of a dataset must be: an object with `text`, or `prompt` and `completion`, or `messages`, or what
+`judged_rows` knows of. Further keys are left alone. What is wrong is said with the path of the field,
+`messages[2].content`.
 """
 
 import collections
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from services.domain.datasets import RowKind
 from services.domain.errors import FieldViolation
-from services.domain.limits import MESSAGES_MAX
+from services.domain.judged_rows import FIELDS as JUDGED_FIELDS
+from services.domain.judged_rows import judged_kind, judged_texts, wrong_judged
+from services.domain.row_fields import named, texts_of, wrong_messages, wrong_text
 
 FIELDS = {
     RowKind.TEXT: ("text",),
     RowKind.PROMPT_COMPLETION: ("prompt", "completion"),
     RowKind.MESSAGES: ("messages",),
+    **JUDGED_FIELDS,
 }
-ROLES = ("system", "user", "assistant", "tool")
+_EXAMPLES = (RowKind.TEXT, RowKind.PROMPT_COMPLETION, RowKind.MESSAGES)
+_MORE_THAN_COMPLETIONS = (RowKind.FEEDBACK, RowKind.LABELLED)
 _MAY_BE_EMPTY = ("prompt",)
-_NAMES = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
 _DIGITS_MAX = 1000
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckedRow:
-    """A row that is well: its kind and its texts in order, those of a conversation each with the role before it."""
+    """A row that is well: its kind and its texts in order, those of a conversation each with the role before it.
+
+    `signal` is what a row of a feedback set says that it is, `pair`, `label` or `example`.
+    """
 
     kind: RowKind
     texts: tuple[str, ...]
+    signal: str = ""
 
 
 def parse_row(line: str) -> Any:
@@ -54,94 +59,64 @@ def kind_of_row(row: Any) -> RowKind | None:
 def check_row(row: Any, *, wanted: RowKind | None) -> CheckedRow | list[FieldViolation]:
     """Return a row if it is well, else what is wrong with it. `wanted` is what the rows before it were."""
     if not isinstance(row, dict):
-        return [FieldViolation("", f"must be an object, not {_named(row)}")]
+        return [FieldViolation("", f"must be an object, not {named(row)}")]
     found = list(_kinds(row))
     if len(found) > 1:
         return [FieldViolation("", f"has {' and '.join(map(_shown, found))}: keep one of them")]
     kind = wanted or (found[0] if found else None)
     if kind is None:
-        return [FieldViolation("", "has neither `text`, nor `prompt` and `completion`, nor `messages`")]
-    if found and found[0] is not kind:
+        return [FieldViolation("", "has neither `text`, nor `prompt`, nor `messages`")]
+    if found and not _may_follow(found[0], kind):
         return [FieldViolation("", f"has {_shown(found[0])}, and the rows before it have {_shown(kind)}")]
     wrong = list(_wrong(row, kind))
-    return wrong or CheckedRow(kind=kind, texts=tuple(_texts(row, kind)))
+    signal = row.get("kind") if kind is RowKind.FEEDBACK else ""
+    return wrong or CheckedRow(kind=kind, texts=tuple(_texts(row, kind)), signal=str(signal))
 
 
 def _kinds(row: dict[str, Any]) -> Iterator[RowKind]:
-    for kind, fields in FIELDS.items():
-        if all(row.get(field) is not None for field in fields):
-            yield kind
+    """Yield what a row is: one kind, unless it is none or several of those that have nothing in common."""
+    found = [kind for kind in _EXAMPLES if all(row.get(field) is not None for field in FIELDS[kind])]
+    judged = judged_kind(row)
+    if judged is not None and (
+        not found or (found == [RowKind.PROMPT_COMPLETION] and judged in _MORE_THAN_COMPLETIONS)
+    ):
+        yield judged
+        return
+    yield from found
+
+
+def _may_follow(kind: RowKind, wanted: RowKind) -> bool:
+    """Whether a row that looks like one kind may be one of another: then its fields tell what is missing.
+
+    Rows with more than a prompt are no prompts with further keys: the rows before them have lost something.
+    """
+    if kind is wanted or RowKind.PROMPT in (kind, wanted):
+        return kind is wanted or (kind is RowKind.PROMPT and wanted not in (RowKind.TEXT, RowKind.MESSAGES))
+    return not {kind, wanted} & {RowKind.TEXT, RowKind.MESSAGES}
 
 
 def _wrong(row: dict[str, Any], kind: RowKind) -> Iterator[FieldViolation]:
+    if kind in JUDGED_FIELDS:
+        yield from wrong_judged(row, kind)
+        return
     if kind is RowKind.MESSAGES:
-        yield from _wrong_messages(row.get("messages"))
+        yield from wrong_messages("messages", row.get("messages"))
         return
     for field in FIELDS[kind]:
-        yield from _wrong_text(field, row.get(field), may_be_empty=field in _MAY_BE_EMPTY)
-
-
-def _wrong_messages(messages: Any) -> Iterator[FieldViolation]:
-    if not isinstance(messages, list):
-        yield FieldViolation("messages", _missing_or(messages, "a list"))
-    elif not 1 <= len(messages) <= MESSAGES_MAX:
-        yield FieldViolation("messages", f"must hold 1 to {MESSAGES_MAX:,} messages, not {len(messages):,}")
-    else:
-        for place, message in enumerate(messages):
-            if not _is_plainly_well(message):
-                yield from _wrong_message(f"messages[{place}]", message)
-
-
-def _is_plainly_well(message: Any) -> bool:
-    """Whether a message needs no closer look, as most do."""
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        return False
-    content = message.get("content")
-    return isinstance(content, str) and content.isascii() and "\0" not in content
-
-
-def _wrong_message(path: str, message: Any) -> Iterator[FieldViolation]:
-    if not isinstance(message, dict):
-        yield FieldViolation(path, f"must be an object, not {_named(message)}")
-        return
-    role = message.get("role")
-    if not isinstance(role, str):
-        yield FieldViolation(f"{path}.role", _missing_or(role, "text"))
-    elif role not in ROLES:
-        yield FieldViolation(f"{path}.role", f"must be one of {', '.join(ROLES)}, got {ascii(role[:80])}")
-    yield from _wrong_text(f"{path}.content", message.get("content"), may_be_empty=True)
-
-
-def _wrong_text(path: str, value: Any, *, may_be_empty: bool) -> Iterator[FieldViolation]:
-    if not isinstance(value, str):
-        yield FieldViolation(path, _missing_or(value, "text"))
-    elif not value and not may_be_empty:
-        yield FieldViolation(path, "must not be empty")
-    elif "\0" in value:
-        yield FieldViolation(path, f"holds NUL at character {value.index(chr(0)) + 1:,}, which text does not")
-    elif not value.isascii() and (half := _HALF_CHARACTER.search(value)):
-        yield FieldViolation(path, f"holds half a character (a lone surrogate) at character {half.start() + 1:,}")
+        yield from wrong_text(field, row.get(field), may_be_empty=field in _MAY_BE_EMPTY)
 
 
 def _texts(row: dict[str, Any], kind: RowKind) -> Iterator[str]:
-    if kind is not RowKind.MESSAGES:
+    if kind in JUDGED_FIELDS:
+        yield from judged_texts(row, kind)
+    elif kind is RowKind.MESSAGES:
+        yield from texts_of(row["messages"])
+    else:
         yield from (row[field] for field in FIELDS[kind])
-        return
-    for message in row["messages"]:
-        yield message["role"]
-        yield message["content"]
 
 
 def _shown(kind: RowKind) -> str:
     return " and ".join(f"`{field}`" for field in FIELDS[kind])
-
-
-def _missing_or(value: Any, expected: str) -> str:
-    return "is missing" if value is None else f"must be {expected}, not {_named(value)}"
-
-
-def _named(value: Any) -> str:
-    return "nothing" if value is None else _NAMES.get(type(value), type(value).__name__)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

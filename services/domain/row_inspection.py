@@ -4,11 +4,14 @@ Lines count from 1 and are the rows, so that none may be blank. All rows that ar
 with its number and field. A row longer than the limit ends the look at once: it would have to be held in memory.
 """
 
+import collections
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 
-from services.domain.datasets import DatasetSplit, RowKind
+from services.domain.datasets import DatasetSplit, RowKind, RowStatistics, SignalCounts
 from services.domain.errors import FieldViolation, InvalidData
+from services.domain.judged_rows import FEEDBACK_KINDS
 from services.domain.limits import BAD_ROWS_SHOWN_MAX, ROW_BYTES_MAX
 from services.domain.row_checks import CheckedRow, check_row, kind_of_row, parse_row
 from services.domain.row_counting import RowCounter
@@ -26,6 +29,7 @@ class RowCheck:
         self._bad: list[FieldViolation] = []
         self._bad_rows = 0
         self._seen = 0
+        self._signals = bytearray()
 
     def take(self, line: bytes) -> None:
         """Check the next row. Raises: InvalidData when there are too many that are wrong."""
@@ -49,6 +53,15 @@ class RowCheck:
             raise InvalidData.at("there is 1 row; at least 2 are needed to hold some out for validation")
         return self._kind
 
+    def statistics(self, split: DatasetSplit) -> RowStatistics:
+        """Return what the rows look like once all of them were taken. Raises: InvalidData, as `finish`."""
+        kind = self.finish()
+        found = self.counter.statistics(kind)
+        if kind is not RowKind.FEEDBACK:
+            return found
+        train, validation = self._signals[: split.train_rows], self._signals[split.train_rows :]
+        return dataclasses.replace(found, train_signals=_counts(train), validation_signals=_counts(validation))
+
     def _wrong(self, line: bytes) -> Iterator[FieldViolation]:
         try:
             row = parse_row(_decoded(line))
@@ -60,6 +73,8 @@ class RowCheck:
         checked = check_row(row, wanted=self._kind)
         if isinstance(checked, CheckedRow):
             self.counter.add(checked.texts)
+            if checked.signal:
+                self._signals.append(FEEDBACK_KINDS.index(checked.signal))
         else:
             yield from checked
 
@@ -107,14 +122,16 @@ class RowInspection:
         """Return what was found. Raises: InvalidData."""
         if self._rest:
             self._take()
-        kind, counter = self._rows.finish(), self._rows.counter
+        self._rows.finish()
+        counter = self._rows.counter
+        split = self._split.finish(rows=counter.rows)
         return Inspected(
             size_bytes=self._seen_bytes,
             sha256=self._hash.hexdigest(),
             rows=counter.rows,
             characters=counter.characters,
-            split=self._split.finish(rows=counter.rows),
-            row_statistics=counter.statistics(kind),
+            split=split,
+            row_statistics=self._rows.statistics(split),
         )
 
     def _take(self) -> None:
@@ -173,3 +190,9 @@ def _decoded(line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"is not UTF-8 at its byte {error.start:,}") from None
+
+
+def _counts(signals: bytearray) -> SignalCounts:
+    """Return how many rows of each kind there are, kinds being places in FEEDBACK_KINDS."""
+    pairs, labels, examples = (collections.Counter(signals)[place] for place in range(len(FEEDBACK_KINDS)))
+    return SignalCounts(pairs=pairs, labels=labels, examples=examples)

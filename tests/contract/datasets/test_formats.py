@@ -76,8 +76,18 @@ def test_plain_text_is_as_it_was(bench: Bench) -> None:
         ({"text": pyarrow.array(TEXTS, pyarrow.large_string())}, RowKind.TEXT),
         ({"prompt": TEXTS, "completion": TEXTS}, RowKind.PROMPT_COMPLETION),
         ({"messages": [TALK] * 10, "source": [b"\xff"] * 10}, RowKind.MESSAGES),
+        ({"prompt": [TALK[:1]] * 10, "label": range(10)}, RowKind.PROMPT),
+        (
+            {"prompt": TEXTS, "chosen": ["a"] * 10, "rejected": [TALK[1:]] * 10, "weight": [0.5] * 10},
+            RowKind.PREFERENCE,
+        ),
+        ({"prompt": TEXTS, "completion": TEXTS, "label": [True, False] * 5}, RowKind.LABELLED),
+        (
+            {"prompt": TEXTS, "checks": [[{"name": "contains", "argument": "a"}, {"name": "json-parses"}]] * 10},
+            RowKind.CHECKS,
+        ),
     ],
-    ids=["text", "dictionary", "large", "prompts", "messages"],
+    ids=["text", "dictionary", "large", "completions", "messages", "prompts", "preferences", "labels", "checks"],
 )
 def test_parquet_holds_the_same_kinds_of_rows(
     bench: Bench, tmp_path: pathlib.Path, table: dict[str, Any], kind: RowKind
@@ -113,6 +123,12 @@ def test_rows_of_parquet_that_are_wrong_are_told_with_number_and_field(bench: Be
     ]
 
 
+def test_judged_rows_of_parquet_that_are_wrong_are_told(bench: Bench, tmp_path: pathlib.Path) -> None:
+    pairs = {"prompt": ["a", "b", "c"], "chosen": ["x", "y", None], "rejected": ["z", "y", "z"], "weight": [1, 1, -1]}
+    error = refused(bench, parquet(pairs, tmp_path / "a.parquet"), format=DatasetFormat.PARQUET)
+    assert [each.field for each in error.violations] == ["row 2.rejected", "row 3.chosen", "row 3.weight"]
+
+
 def test_texts_of_parquet_that_are_not_utf_8_are_told(bench: Bench, tmp_path: pathlib.Path) -> None:
     broken = pyarrow.array([b"fine", b"\xff\xfe", b"fine"]).view(pyarrow.string())
     error = refused(bench, parquet({"text": broken}, tmp_path / "a.parquet"), format=DatasetFormat.PARQUET)
@@ -128,6 +144,12 @@ def test_texts_of_parquet_that_are_not_utf_8_are_told(bench: Bench, tmp_path: pa
         ({"messages": TEXTS}, "the column `messages` must be a list of structs"),
         ({"messages": [[{"role": "user"}]] * 10}, "the column `messages` must be a list of structs"),
         ({"messages": [[{"role": "user", "content": 5}]] * 10}, "the column `messages` must be a list of structs"),
+        (
+            {"prompt": TEXTS, "completion": TEXTS, "label": range(10)},
+            "the column `label` must be true or false, not int",
+        ),
+        ({"prompt": TEXTS, "checks": TEXTS}, "the column `checks` must be a list of structs with the texts `name` and"),
+        ({"prompt": range(10)}, "the column `prompt` must be text, or a list of structs with the texts `role` and"),
         ({"text": TEXTS, "messages": [TALK] * 10}, "has `text` and `messages`: keep one of them"),
         ({"text": pyarrow.array([], pyarrow.string())}, "there is no row"),
         ({"text": ["one"]}, "there is 1 row"),
