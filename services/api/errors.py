@@ -30,6 +30,7 @@ CODES: dict[type[errors.DomainError], grpc.StatusCode] = {
     errors.HashMismatch: grpc.StatusCode.INVALID_ARGUMENT,
     errors.EtagMismatch: grpc.StatusCode.ABORTED,
     errors.GateClosed: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.SeatLost: grpc.StatusCode.FAILED_PRECONDITION,
     errors.InvalidKey: grpc.StatusCode.UNAUTHENTICATED,
     errors.MissingPermission: grpc.StatusCode.PERMISSION_DENIED,
     errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -11,6 +11,7 @@ DomainError
 ├── HashMismatch        the bytes are not those that were declared
 ├── EtagMismatch        somebody else changed the resource
 ├── GateClosed          something that is known speaks against promoting a version
+├── SeatLost            the lease of a seat ended, and others have every seat of the item
 ├── InvalidKey          no key, or one that does not work
 ├── MissingPermission   the role does not hold the permission
 ├── RateLimited         too many calls; the gateway says this too
@@ -175,6 +176,18 @@ class GateClosed(DomainError):
     def of(cls, message: str, *, resource: str) -> "GateClosed":
         """Return the refusal of a version."""
         return cls(f"{message}; `force` with a reason moves it all the same", metadata={"resource": resource})
+
+
+class SeatLost(DomainError):
+    """The lease of a seat ended, and others have every seat of the item by now."""
+
+    reason = "SEAT_LOST"
+
+    @classmethod
+    def of(cls, name: str) -> "SeatLost":
+        """Return the refusal of a seat."""
+        words = f"{name} was given away: its lease ended, and others have every seat of this item; take a new seat"
+        return cls(words, metadata={"resource": name})
 
 
 class InvalidKey(DomainError):

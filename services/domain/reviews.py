@@ -211,6 +211,14 @@ class ReviewerProgress:
         """Votes of every kind."""
         return self.votes + self.discards + self.repeats
 
+    def counting(self, vote: "Vote", *, by: int = 1) -> "ReviewerProgress":
+        """Return the progress with one vote more, or one less."""
+        if vote.repeat:
+            return dataclasses.replace(self, repeats=self.repeats + by)
+        if vote.judgement.discard is not None:
+            return dataclasses.replace(self, discards=self.discards + by)
+        return dataclasses.replace(self, votes=self.votes + by)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Vote:

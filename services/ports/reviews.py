@@ -94,6 +94,10 @@ class Seats(Protocol):
         """Return the seats that a reviewer holds, in the order in which they were taken."""
         ...
 
+    def renew(self, uids: Collection[str], *, expire_time: datetime.datetime, guidelines_version: int) -> None:
+        """Prolong the leases of seats that are held."""
+        ...
+
     def lost(self, review_uid: str, *, reviewer: str, count_max: int) -> Sequence[Seat]:
         """Return seats that a reviewer lost and can have again, and hold their items."""
         ...
@@ -187,4 +191,8 @@ class Votes(Protocol):
         counting: bool = True,
     ) -> Sequence[Vote]:
         """Return votes of these reviews and of applications with these sources, after a `seq`, in order."""
+        ...
+
+    def of_seqs(self, seqs: Collection[int]) -> Sequence[Vote]:
+        """Return the votes with these numbers in the ledger, in their order."""
         ...

@@ -82,6 +82,12 @@ class Seats:
         ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _HELD)
         return self._all(_seats().where(ours).order_by(seat.c.take_time, review_item.c.number, seat.c.uid))
 
+    def renew(self, uids: Collection[str], *, expire_time: datetime.datetime, guidelines_version: int) -> None:
+        """Prolong the leases of seats that are held."""
+        held = sa.and_(seat.c.uid.in_(list(uids)), seat.c.state == SeatState.HELD.value)
+        values = {"expire_time": expire_time, "guidelines_version": guidelines_version}
+        self._connection.execute(sa.update(seat).where(held).values(values))
+
     def lost(self, review_uid: str, *, reviewer: str, count_max: int) -> Sequence[Seat]:
         """Return seats that a reviewer lost and can have again, and hold their items; none that others work at."""
         ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _RESTING)
