@@ -6,6 +6,7 @@ import datetime
 import enum
 from collections.abc import Iterable, Mapping
 
+from services.domain.answers import AnswersDrawn
 from services.domain.counting import counted
 from services.domain.drawing import Checker, DrawOptions
 from services.domain.names import DUEL, JOB, REVIEW
@@ -38,6 +39,22 @@ class DuelPair:
     same: bool
     champion_score: float | None = None
     challenger_score: float | None = None
+
+
+def pairs_of(drawn: AnswersDrawn, *, judge: DuelJudge) -> list[DuelPair]:
+    """Return the pairs of the answers to one prompt: the first half is the champion's, in the same order of samples.
+
+    A pair without both scores, where scores judge, has none.
+    """
+    half = len(drawn.answers) // 2
+    found = []
+    for place, (one, other) in enumerate(zip(drawn.answers[:half], drawn.answers[half:], strict=True)):
+        number = (drawn.prompt_number - 1) * half + place + 1
+        pair = DuelPair(number=number, same=one.text == other.text)
+        if judge is not DuelJudge.REVIEWERS and one.score is not None and other.score is not None:
+            pair = dataclasses.replace(pair, champion_score=one.score, challenger_score=other.score)
+        found.append(pair)
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ class ModelFiles:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """One published set of weights: a checkpoint file set with its origin."""
+    """One published set of weights: a checkpoint file set with its origin. `aliases` are those that it has now."""
 
     project_id: str
     model_id: str
@@ -56,6 +56,7 @@ class ModelVersion:
     validation_loss: float | None = None
     validation_bits_per_byte: float | None = None
     parent_version: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -11,8 +11,8 @@ from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.work import ImportModelSpec
 from services.jobs.accepting import accept, earlier_job, find_own_dataset
-from services.jobs.bases import find_version
 from services.jobs.short_work import check_labels, short_job
+from services.models.find_version import find_version
 from services.ports import House
 
 

@@ -1,18 +1,20 @@
 """Finds the files of a model for a caller who may sample from it."""
 
+from services.domain.errors import WrongState
 from services.domain.models import ModelVersion
-from services.domain.names import MODEL, MODEL_VERSION, ids_in_own_project
 from services.domain.projects import Caller
-from services.models.get_model_version import LATEST, find_own_version
+from services.models.find_version import find_version
 from services.ports import House
 
 
 def resolve_model(house: House, *, caller: Caller, model: str) -> ModelVersion:
-    """Return the version that a model or a version of it names. Raises: NotFound, InvalidField."""
-    if "/versions/" in model:
-        ids = ids_in_own_project(model, pattern=MODEL_VERSION, own_project=caller.project_id, field="model")
-    else:
-        ids = (*ids_in_own_project(model, pattern=MODEL, own_project=caller.project_id, field="model"), LATEST)
-    model_id, version = ids
+    """Return the version that a model, a version of it or an alias names.
+
+    Raises: NotFound, InvalidField, WrongState for a reward model, which writes nothing.
+    """
     with house.storage.read() as uow:
-        return find_own_version(uow, caller=caller, model_id=model_id, version=version, name=model)
+        version = find_version(uow, caller=caller, name=model, field="model")
+    if version.reward_model:
+        words = f"{version.name} is a reward model: it scores texts, and cannot write any"
+        raise WrongState.of(words, state="REWARD_MODEL")
+    return version

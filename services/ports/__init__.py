@@ -3,13 +3,16 @@
 A verb opens one unit of work, decides, writes and commits; leaving without `commit()` changes nothing.
 """
 
+from services.ports.feedback import FeedbackSets
 from services.ports.house import Chance, Clock, Dispatcher, House, Leases, Storage, UnitOfWork
 from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
+from services.ports.judging import Aliases, Duels, Lineages
 from services.ports.reviews import Reviews, Seats, Votes
 from services.ports.store_errors import store_errors
 from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
 
 __all__ = [
+    "Aliases",
     "ApiKeys",
     "Attempts",
     "Audit",
@@ -18,10 +21,13 @@ __all__ = [
     "Clock",
     "Datasets",
     "Dispatcher",
+    "Duels",
     "Events",
+    "FeedbackSets",
     "House",
     "Jobs",
     "Leases",
+    "Lineages",
     "Metrics",
     "Models",
     "Outbox",

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from artifacts import Store
 from services.domain.seals import Keys
+from services.ports.feedback import FeedbackSets
 from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
+from services.ports.judging import Aliases, Duels, Lineages
 from services.ports.reviews import Reviews, Seats, Votes
 from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
 
@@ -44,11 +46,19 @@ class UnitOfWork(Protocol):
     @property
     def audit(self) -> Audit: ...
     @property
+    def aliases(self) -> Aliases: ...
+    @property
+    def duels(self) -> Duels: ...
+    @property
+    def lineages(self) -> Lineages: ...
+    @property
     def reviews(self) -> Reviews: ...
     @property
     def seats(self) -> Seats: ...
     @property
     def votes(self) -> Votes: ...
+    @property
+    def feedback_sets(self) -> FeedbackSets: ...
 
     def now(self) -> datetime.datetime:
         """Return the time of the database, in UTC: leases of all replicas are measured with this one clock."""

@@ -13,6 +13,7 @@ from services.domain.filters import Filter, Restriction
 from services.domain.forecast import Forecast
 from services.domain.job_states import Desire, JobState
 from services.domain.jobs import Job
+from services.domain.lineage import sources_of
 from services.domain.models import ModelFiles
 from services.domain.pages import Page
 from services.domain.work import model_id_of, work_from_json
@@ -21,6 +22,7 @@ from services.storage.filtering import Condition, Meaning, column_meaning, condi
 from services.storage.happenings import failure_from_json, failure_to_json
 from services.storage.paging import page_of
 from services.storage.tables.jobs import HELD_SQL, OPEN_SQL, WAITING_SQL, job, job_label
+from services.storage.tables.lineage import job_source
 
 QUEUE_READ_MAX = 1000
 _BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -41,6 +43,11 @@ class Jobs:
             self._connection.execute(sa.insert(job).values(_values(new)))
         except sa.exc.IntegrityError as error:
             raise AlreadyExists.of(new.name) from error
+        sources = [
+            {"job_uid": new.uid, "source": each.source, "relation": each.relation.value} for each in sources_of(new)
+        ]
+        if sources:
+            self._connection.execute(sa.insert(job_source), sources)
         labels = [
             {"job_uid": new.uid, "key": key, "value": value, "project_id": new.project_id}
             for key, value in new.labels.items()

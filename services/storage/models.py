@@ -2,16 +2,19 @@
 
 import dataclasses
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.domain.models import Model, ModelVersion
+from services.domain.names import MODEL_VERSION
 from services.domain.pages import Page
 from services.domain.work import published_from_json
 from services.storage.paging import page_of
+from services.storage.tables.aliases import alias
 from services.storage.tables.models import model, model_version
 
 _VERSION_COLUMNS = [column for column in model_version.columns if column.name != "model_uid"]
@@ -31,8 +34,8 @@ class Models:
             return earlier
         model_uid, versions = self._lock_model(version)
         numbered = dataclasses.replace(version, version=versions + 1)
-        plain = {field.name: getattr(numbered, field.name) for field in dataclasses.fields(numbered)}
-        values = plain | {"model_uid": model_uid, "kind": numbered.kind, "spec": numbered.spec.to_json()}
+        plain = {column.name: getattr(numbered, column.name) for column in _VERSION_COLUMNS}
+        values = plain | {"model_uid": model_uid, "spec": numbered.spec.to_json()}
         self._connection.execute(sa.insert(model_version).values(values))
         newest = {"versions": numbered.version, "update_time": numbered.create_time}
         self._connection.execute(sa.update(model).where(model.c.uid == model_uid).values(newest))
@@ -40,8 +43,8 @@ class Models:
 
     def find(self, project_id: str, model_id: str) -> Model | None:
         """Return a model with its newest version."""
-        row = self._connection.execute(_models().where(*_named(project_id, model_id))).mappings().one_or_none()
-        return _model(row) if row else None
+        rows = self._connection.execute(_models().where(*_named(project_id, model_id))).mappings()
+        return next(iter(self._models(rows)), None)
 
     def find_version(self, project_id: str, model_id: str, version: int) -> ModelVersion | None:
         """Return one version."""
@@ -56,13 +59,13 @@ class Models:
         """Return at most `page.size` + 1 models of a project, in the order of (update_time, uid)."""
         query = _models().where(model.c.project_id == project_id)
         found = self._connection.execute(page_of(query, page, model.c.update_time, model.c.uid))
-        return [_model(row) for row in found.mappings()]
+        return self._models(found.mappings())
 
     def page_of_versions(self, project_id: str, model_id: str, *, page: Page) -> Sequence[ModelVersion]:
         """Return at most `page.size` + 1 versions of a model, in the order of their numbers."""
         query = sa.select(*_VERSION_COLUMNS).join(model, model.c.uid == model_version.c.model_uid)
         query = page_of(query.where(*_named(project_id, model_id)), page, model_version.c.version)
-        return [_model_version(row) for row in self._connection.execute(query).mappings()]
+        return self._versions(self._connection.execute(query).mappings())
 
     def ids(self, project_id: str) -> Sequence[str]:
         """Return the ids in use; at most 1000, most recently published first."""
@@ -85,8 +88,36 @@ class Models:
         return found.uid, found.versions
 
     def _version(self, query: sa.Select[Any]) -> ModelVersion | None:
-        row = self._connection.execute(query).mappings().one_or_none()
-        return _model_version(row) if row else None
+        return next(iter(self._versions(self._connection.execute(query).mappings())), None)
+
+    def _versions(self, rows: Iterable[Mapping[Any, Any]]) -> Sequence[ModelVersion]:
+        """Return versions with the aliases that they have."""
+        versions = [_model_version(row) for row in rows]
+        found = self._aliases(versions)
+        return [dataclasses.replace(each, aliases=tuple(found[each.name])) for each in versions]
+
+    def _models(self, rows: Iterable[Mapping[Any, Any]]) -> Sequence[Model]:
+        models = [_model(row) for row in rows]
+        found = self._aliases([each.latest_version for each in models])
+        return [
+            dataclasses.replace(
+                each,
+                latest_version=dataclasses.replace(each.latest_version, aliases=tuple(found[each.latest_version.name])),
+            )
+            for each in models
+        ]
+
+    def _aliases(self, versions: Sequence[ModelVersion]) -> Mapping[str, Sequence[str]]:
+        """Return the aliases of versions of one project, by the names of these."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        if not versions:
+            return found
+        project_id = versions[0].project_id
+        model_ids = {each.model_id for each in versions}
+        query = sa.select(alias).where(alias.c.project_id == project_id, alias.c.model_id.in_(model_ids))
+        for row in self._connection.execute(query.order_by(alias.c.id)):
+            found[MODEL_VERSION.format(project_id, row.model_id, str(row.version))].append(row.id)
+        return found
 
 
 def _models() -> sa.Select[Any]:

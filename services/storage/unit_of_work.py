@@ -8,14 +8,18 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from services.domain.errors import DomainError, NoSpace, Unavailable
+from services.storage.aliases import Aliases
 from services.storage.api_keys import ApiKeys
 from services.storage.attempts import Attempts
 from services.storage.audit import Audit
 from services.storage.checkpoints import Checkpoints
 from services.storage.database import create_engine, database_now, reading
 from services.storage.datasets import Datasets
+from services.storage.duels import Duels
 from services.storage.events import Events
+from services.storage.feedback_sets import FeedbackSets
 from services.storage.jobs import Jobs
+from services.storage.lineages import Lineages
 from services.storage.metrics import Metrics
 from services.storage.models import Models
 from services.storage.outbox import Outbox
@@ -52,9 +56,13 @@ class SqlUnitOfWork:
         self.projects = Projects(connection)
         self.api_keys = ApiKeys(connection)
         self.audit = Audit(connection)
+        self.aliases = Aliases(connection)
+        self.duels = Duels(connection)
+        self.lineages = Lineages(connection)
         self.reviews = Reviews(connection)
         self.seats = Seats(connection)
         self.votes = Votes(connection)
+        self.feedback_sets = FeedbackSets(connection)
 
     def now(self) -> datetime.datetime:
         """Return the time of the database."""
