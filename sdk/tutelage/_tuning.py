@@ -45,11 +45,19 @@ def set_lora(spec: Any, lora: Lora | Mapping[str, Any] | bool | None) -> None:
             continue
         try:
             if name == "targets":
-                spec.lora.targets.extend([value] if isinstance(value, str) else value)
+                spec.lora.targets.extend(required_targets(value))
             else:
                 setattr(spec.lora, name, value)
         except (TypeError, ValueError) as error:
             raise local_refusal(f"lora.{name}", f"{value!r} is not usable: {error}") from error
+
+
+def required_targets(value: str | Sequence[str]) -> Sequence[str]:
+    """Returns the targets. Raises: ValueError if there are none, which would mean all of them to the service."""
+    targets = [value] if isinstance(value, str) else list(value)
+    if not any(targets):
+        raise ValueError("name at least one target, or leave them out for all")
+    return targets
 
 
 def lora_fields(lora: Lora | Mapping[str, Any] | bool) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import torch
 
 from tests.training.family_models import KINDS, LLAMA3, SMALL, logits_of, peer, peers_folder, read, tokens
 from trainer_worker.trainer.engine.errors import UnusableData
-from trainer_worker.trainer.engine.families.family import FAMILIES, family_of
+from trainer_worker.trainer.engine.families.family import FAMILIES, Family, family_named, family_of
 from trainer_worker.trainer.engine.families.settings import Settings
 from trainer_worker.trainer.engine.families.writing import write_folder
 from trainer_worker.trainer.engine.key_value_cache import KeyValueCache
@@ -135,6 +135,13 @@ def test_a_model_that_was_trained_here_is_exported_as_llama_with_its_tokenizer(
 def test_a_shape_that_no_family_has_is_not_exported() -> None:
     with pytest.raises(UnusableData, match="No family"):
         family_of(dataclasses.replace(pretrained().config, query_key_norm=True, logit_soft_cap=3.0))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.model_type)
+def test_a_family_is_known_by_its_architecture_or_where_there_is_none_by_its_type(family: Family) -> None:
+    both = {"architectures": [family.architecture], "model_type": family.model_type}
+    for values in (both, {"architectures": both["architectures"]}, {"model_type": family.model_type}):
+        assert family_named(Settings(values)) is family
 
 
 def settings_of_old_files() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -304,6 +304,16 @@ def test_text_and_rows_are_mixed_by_weight(bench: RowBench) -> None:
     assert data.validation.count > 0
 
 
+@pytest.mark.parametrize("template", ["{{ messages[7].content }}", "{% if %}"], ids=["of a row", "of all"])
+def test_what_is_wrong_with_one_dataset_of_a_mixture_is_said_of_that_one(bench: RowBench, template: str) -> None:
+    text = bench.text(TEXT.encode(), train_bytes=10_000)
+    talk = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    talks = bench.dataset([{"messages": talk}] * 4, name="chats", row_kind=datasets_pb2.ROW_KIND_MESSAGES)
+    with pytest.raises(UnusableData, match=r"^projects/p/datasets/chats: (row 1: )?the chat template") as caught:
+        bench.prepare(text, BYTES, mixture=(talks,), context_length=64, chat_template=template)
+    assert caught.value.help == "Correct the chat template."
+
+
 def test_what_is_verified_is_read_as_it_was_trained(bench: RowBench) -> None:
     spec = training_pb2.TrainSpec(steps=3)
     assert training_spec(workers_pb2.Assignment(train=spec)) == spec

@@ -45,7 +45,10 @@ class LoraSettings(click.ParamType):
 def read_setting(name: str, text: str) -> Any:
     """Returns one setting. Raises: KeyError or ValueError if it cannot be read."""
     if name == "targets":
-        return [word for word in text.split("+") if word]
+        words = [word for word in text.split("+") if word]
+        if not words:
+            raise ValueError("no target would mean all of them to the service")
+        return words
     if name == "rank_stabilized":
         return YES_NO[text]
     return READERS[name](text)

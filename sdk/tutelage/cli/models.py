@@ -35,7 +35,7 @@ def list_models(client: "tutelage.Client", limit: int, output: str) -> None:
     def row(model: "tutelage.Model") -> tuple[str, ...]:
         latest = model.latest_version
         figures = (
-            ("", "", "") if latest is None else (str(latest.version), count(latest.parameters), f"{latest.steps:,}")
+            ("", "", "") if latest is None else (str(latest.version), count(latest.parameters), steps(latest))
         )
         return (
             short_name(model.name),
@@ -97,7 +97,7 @@ def versions(client: "tutelage.Client", model: str, limit: int, output: str) -> 
         row=lambda v: (
             short_name(v.name),
             count(v.parameters),
-            f"{v.steps:,}",
+            steps(v),
             loss(v.validation_loss),
             loss(v.validation_bits_per_byte),
             short_name(v.job),
@@ -105,6 +105,11 @@ def versions(client: "tutelage.Client", model: str, limit: int, output: str) -> 
         ),
         empty=f"{model} has no versions",
     )
+
+
+def steps(version: "tutelage.ModelVersionInfo") -> str:
+    """Returns how many steps made a version; none that anybody here knows of made one that was brought along."""
+    return f"{version.steps:,}" if version.import_model is None else ""
 
 
 def version_details(version: "tutelage.ModelVersionInfo") -> Mapping[str, str]:
@@ -121,7 +126,7 @@ def version_details(version: "tutelage.ModelVersionInfo") -> Mapping[str, str]:
         "job": short_name(version.job),
         "dataset": f"{short_name(spec.dataset)} (sha256 {version.dataset_sha256[:12]})" if spec else "",
         "parameters": count(version.parameters),
-        "steps": f"{version.steps:,}" if version.import_model is None else "",
+        "steps": steps(version),
         "validation loss": f"{loss(version.validation_loss)} nats per token" if version.validation_loss else "",
         "bits per byte": loss(version.validation_bits_per_byte),
         "size": size(version.size_bytes),

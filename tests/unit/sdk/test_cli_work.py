@@ -48,7 +48,7 @@ def test_adapters_without_settings_are_the_services_choice(service: ServiceDoubl
     assert not tuned(service).HasField("lora")
 
 
-@pytest.mark.parametrize("settings", ["rank", "rank=many", "rang=8", "rank-stabilized=perhaps", "16"])
+@pytest.mark.parametrize("settings", ["rank", "rank=many", "rang=8", "rank-stabilized=perhaps", "16", "targets="])
 def test_settings_that_cannot_be_read_are_wrong_use(service: ServiceDouble, settings: str) -> None:
     result = run(*TUNE, "--lora", settings)
     assert result.exit_code == 2
@@ -406,6 +406,16 @@ def test_an_imported_model_ends_with_what_it_can_be_used_for(service: ServiceDou
     result = run_well("jobs", "watch", JOB)
     assert "tutelage fine-tune --base plays-tiny --dataset NAME --lora --watch" in result.stderr
     assert "tutelage jobs metrics" not in result.stderr
+
+
+def test_a_version_that_was_brought_along_shows_no_steps(service: ServiceDouble) -> None:
+    assert " 20 " in run_well("models", "versions", "plays-tiny").stdout
+    version = service.models["projects/p/models/plays-tiny"].latest_version
+    version.ClearField("train")
+    version.import_model.dataset, version.steps = "projects/p/datasets/files", 0
+    for command in ("versions", "list"):
+        words = run_well("models", command, *(["plays-tiny"] if command == "versions" else [])).stdout.split()
+        assert "0" not in words, words
 
 
 def test_a_version_says_where_it_comes_from(service: ServiceDouble) -> None:

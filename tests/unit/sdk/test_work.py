@@ -57,6 +57,14 @@ def test_a_wrong_hyperparameter_is_refused_before_anything_is_sent(client: Any, 
     assert service.calls == []
 
 
+@pytest.mark.parametrize("targets", [[], "", ()])
+def test_adapters_without_a_target_are_refused(client: Any, service: ServiceDouble, targets: Any) -> None:
+    """On the wire no targets mean all of them."""
+    with pytest.raises(tutelage.InvalidArgument, match="name at least one target, or leave them out for all"):
+        client.fine_tune("chat", "talks", lora={"targets": targets})
+    assert service.calls == []
+
+
 @pytest.mark.parametrize("kind", ["verified", "differs"])
 def test_verifying_ends_with_a_verdict(client: Any, service: ServiceDouble, kind: str) -> None:
     add_job(service)

@@ -1,6 +1,7 @@
 """From the datasets of an assignment to sequences that are ready to be trained on."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import pathlib
 import uuid
@@ -86,9 +87,10 @@ def prepare_data(
     weights: list[float] = []
     for part in (assignment.dataset, *assignment.mixture):
         yield None
-        one = yield from prepare_part(
-            part, spec.rows, tokenizer=tokenizer, context_length=context_length, store=store, scratch=scratch
-        )
+        with naming(part.name if assignment.mixture else ""):
+            one = yield from prepare_part(
+                part, spec.rows, tokenizer=tokenizer, context_length=context_length, store=store, scratch=scratch
+            )
         prepared.append(one)
         weights.append(part.weight or 1.0)
     weights[0] = 1.0
@@ -98,6 +100,17 @@ def prepare_data(
     if any(one.talks for one in prepared):
         tokenizer.chat_template = spec.rows.chat_template or tokenizer.chat_template or CHATML
     return training, validation, prepared[0].opening
+
+
+@contextlib.contextmanager
+def naming(dataset: str) -> Iterator[None]:
+    """Says of which dataset of a mixture something is wrong. Raises: UnusableData."""
+    try:
+        yield
+    except UnusableData as error:
+        if not dataset or dataset in str(error):
+            raise
+        raise UnusableData(f"{dataset}: {error}", help=error.help) from error
 
 
 def blended(parts: Sequence[Samples], weights: Sequence[float]) -> Samples:

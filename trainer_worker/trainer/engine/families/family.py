@@ -37,14 +37,21 @@ FAMILIES = (
 
 
 def family_named(settings: Settings) -> Family:
-    """The family of a config.json. Raises: UnusableData that says which ones are read."""
+    """The family of a config.json. The architecture says it, or the type of model where there is none.
+
+    Raises: UnusableData that says which ones are read, or that the two are not of one family.
+    """
     architectures = settings.list_of_words("architectures") or []
+    model_type = settings.values.get("model_type")
     for family in FAMILIES:
-        if architectures == [family.architecture]:
+        if architectures == [family.architecture] and model_type not in (None, family.model_type):
+            raise UnusableData(
+                f"{CONFIG} names {family.architecture}, and its model_type is {ascii(model_type)[:80]}.",
+                help=f'Of {family.architecture} it is "{family.model_type}": correct the one that is wrong.',
+            )
+        if architectures == [family.architecture] or (not architectures and model_type == family.model_type):
             return family
-        if not architectures and settings.values.get("model_type") == family.model_type:
-            return family
-    found = ", ".join(architectures) or settings.values.get("model_type") or "no architecture"
+    found = ", ".join(architectures) or model_type or "no architecture"
     known = ", ".join(family.architecture for family in FAMILIES)
     raise UnusableData(f"{CONFIG} names {found}, which is not read.", help=f"These are: {known}.")
 
