@@ -17,6 +17,7 @@ from services.api.access import Access
 from services.api.calls import StreamCall, UnaryCall
 from services.api.cluster import Cluster
 from services.api.datasets import Datasets
+from services.api.duels import Duels
 from services.api.guards import CallerGuard, RoomGuard, Secrets
 from services.api.jobs import Jobs, event_reader, head_reader
 from services.api.methods import INTERNAL_FILES, PUBLIC_FILES, Method, methods_of
@@ -147,6 +148,7 @@ class Api:
             "tutelage.v1.Models": Models(house=self._house),
             "tutelage.v1.Projects": Projects(house=self._house),
             "tutelage.v1.Cluster": Cluster(house=self._house),
+            "tutelage.v1.Duels": Duels(house=self._house),
         }
         guard = CallerGuard(house=self._house, secrets=secrets)
         calls: dict[Method, Any] = {}

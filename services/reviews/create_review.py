@@ -1,6 +1,7 @@
 """Making a review, and the job that draws its candidates: both, or neither."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from services.domain import names
 from services.domain.errors import FieldViolation, InvalidField
@@ -41,7 +42,7 @@ def create_review(
         if earlier is not None:
             return with_progress(uow, find_own_review(uow, caller=caller, name=earlier))[0]
         draft = fill_review(draft)
-        draft = dataclasses.replace(draft, reviewers=_reviewers(uow, caller, draft))
+        draft = dataclasses.replace(draft, reviewers=find_reviewers(uow, draft.reviewers, caller=caller))
         drawing = prepare_drawing(house, uow, caller=caller, draft=draft.draw, path="review.draw")
     job = named(house, drawing.job, word=_WORD)
     review = new_review(house, job, caller=caller, draft=draft, review_id=review_id)
@@ -89,21 +90,23 @@ def new_review(
     )
 
 
-def _reviewers(uow: UnitOfWork, caller: Caller, draft: ReviewDraft) -> tuple[str, ...]:
+def find_reviewers(
+    uow: UnitOfWork, reviewers: Sequence[str], *, caller: Caller, path: str = "review"
+) -> tuple[str, ...]:
     """Return the full names of the keys that may review, each once.
 
     Raises: InvalidField with each that is no key, or one that may not vote.
     """
     found: dict[str, None] = {}
     wrong: list[FieldViolation] = []
-    for place, name in enumerate(draft.reviewers):
-        path = f"review.reviewers[{place}]"
-        (key_id,) = names.ids_in_own_project(name, pattern=names.API_KEY, own_project=caller.project_id, field=path)
+    for place, name in enumerate(reviewers):
+        field = f"{path}.reviewers[{place}]"
+        (key_id,) = names.ids_in_own_project(name, pattern=names.API_KEY, own_project=caller.project_id, field=field)
         key = uow.api_keys.find(caller.project_id, key_id)
         if key is None:
-            wrong.append(FieldViolation(path, "is no key of your project"))
+            wrong.append(FieldViolation(field, "is no key of your project"))
         elif "reviews.vote" not in key.permissions:
-            wrong.append(FieldViolation(path, f"has the role {key.role.value}, which may not vote"))
+            wrong.append(FieldViolation(field, f"has the role {key.role.value}, which may not vote"))
         else:
             found[key.name] = None
     if wrong:
