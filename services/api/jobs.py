@@ -1,20 +1,21 @@
 """The servicer of tutelage.v1.Jobs."""
 
-import collections
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.api.job_messages import checkpoint_message, event_message, is_final, job_message
 from services.api.pool import VerbPool
+from services.api.readers import Readers, send_pieces
 from services.api.requests import page_request, request_key
-from services.api.streams import Stream, write_within
+from services.api.streams import Stream
 from services.api.tailer import Encoded, Follower, ReadEvents, ReadHeads, Tailer
 from services.api.translation import from_message, to_message
 from services.domain.drawing import DrawDraft, EvaluateDraft
-from services.domain.errors import InvalidField, Unavailable
+from services.domain.errors import InvalidField
 from services.domain.fine_tuning import FineTuneDraft
 from services.domain.job_states import FINAL
 from services.domain.jobs import Job
@@ -35,15 +36,12 @@ from services.jobs.pause_job import pause_job
 from services.jobs.query_metrics import query_metrics
 from services.jobs.read_job_file import read_job_file, read_piece
 from services.jobs.resume_job import resume_job
+from services.jobs.retrain_model import retrain_model
 from services.jobs.train import train
 from services.jobs.verify_job import verify_job
 from services.jobs.watch_job import read_job_events, read_job_heads, watch_job
 from services.ports import House
 from tutelage.v1 import jobs_pb2 as pb
-
-READERS_MAX = 64  # each holds a piece of 1 MiB
-READERS_OF_PROJECT_MAX = 16  # so that one project, whose readers may be slow, leaves places to the others
-SLOW_READER_S = 30.0  # for one piece, as a stream of the sampler; whoever takes nothing holds a place
 
 
 class Jobs:
@@ -53,7 +51,7 @@ class Jobs:
         self._house = house
         self._pool = pool
         self._tailer = tailer
-        self._readers = collections.Counter[str]()  # by project
+        self._readers = Readers()
 
     def train(self, caller: Caller, request: pb.TrainRequest) -> pb.Job:
         if not request.HasField("spec"):
@@ -147,6 +145,16 @@ class Jobs:
         )
         return job_message(job)
 
+    def retrain_model(self, caller: Caller, request: pb.RetrainModelRequest) -> pb.Job:
+        job = retrain_model(
+            self._house,
+            caller=caller,
+            name=request.name,
+            labels=dict(request.labels),
+            request=request_key(request),
+        )
+        return job_message(job)
+
     def get_receipt(self, caller: Caller, request: pb.GetReceiptRequest) -> pb.Receipt:
         return to_message(get_receipt(self._house, caller=caller, name=request.name), pb.Receipt)
 
@@ -155,8 +163,8 @@ class Jobs:
         return pb.ListJobFilesResponse(files=[to_message(each, pb.JobFile, filename=each.name) for each in found])
 
     async def read_job_file(self, stream: Stream, request: pb.ReadJobFileRequest, context: Any) -> None:
-        """Write the file in pieces; each is read when the one before it was taken, so that a slow reader holds one."""
-        with self._reading(stream.caller.project_id):
+        """Write the file in pieces."""
+        with self._readers.place(stream.caller.project_id):
             file = await self._pool.run(
                 read_job_file,
                 self._house,
@@ -165,29 +173,12 @@ class Jobs:
                 filename=request.filename,
                 offset_bytes=request.offset_bytes,
             )
-            try:
-                while data := await self._pool.run(read_piece, file):
-                    message = pb.ReadJobFileResponse(data=data).SerializeToString()
-                    await write_within(context, message, limit_s=SLOW_READER_S)
-            finally:
-                # In a thread: a call that is cancelled leaves a piece being read, and closing waits for that.
-                with contextlib.suppress(Unavailable):
-                    self._pool.submit(file.close)
 
-    @contextlib.contextmanager
-    def _reading(self, project_id: str) -> Iterator[None]:
-        if self._readers.total() >= READERS_MAX or self._readers[project_id] >= READERS_OF_PROJECT_MAX:
-            most = f"{READERS_OF_PROJECT_MAX} for one project and {READERS_MAX} for all"
-            raise Unavailable(
-                f"too many files are being sent, at most {most}; try again in a moment", retry_after_s=2.0
-            )
-        self._readers[project_id] += 1
-        try:
-            yield
-        finally:
-            self._readers[project_id] -= 1
-            if not self._readers[project_id]:
-                del self._readers[project_id]
+            def tell(data: bytes) -> bytes:
+                return pb.ReadJobFileResponse(data=data).SerializeToString()
+
+            read = functools.partial(read_piece, file)
+            await send_pieces(file, read=read, tell=tell, pool=self._pool, context=context)
 
     async def watch_job(self, stream: Stream, request: pb.WatchJobRequest, context: Any) -> None:
         """Write every event after the cursor, and a sign of life when there is none for a while."""

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.domain.feedback_rows import EXAMPLE, LABEL, PAIR
-from services.domain.feedback_sets import canonical
+from services.domain.feedback_sets import canonical, plain_prompt
+from services.domain.plain import to_plain
+from services.domain.reviews import Vote
 
 _CONVERSATION = b'"prompt":['  # a quotation mark inside of a text has a backslash before it, so no text holds this
 
@@ -56,6 +58,31 @@ def exported(line: bytes, *, format: FeedbackFormat, split: str, conversational:
         row["prompt"] = _user(prompt)
     columns = {"split": split, "weight": row["weight"], "votes": row["votes"]}
     return canonical({**_SHAPES[format](row), **columns})
+
+
+def vote_row(vote: Vote, *, pseudonym: str) -> str:
+    """Return a vote as it is in the ledger now; every row has the same columns, those that do not apply empty."""
+    judgement = to_plain(vote.judgement)
+    rubric = [{"key": key, "answer": answer} for key, answer in sorted(judgement.pop("rubric").items())]
+    return canonical(
+        {
+            "vote": vote.uid,
+            "state": vote.state.value,
+            "item": vote.item.name,
+            "prompt": plain_prompt(vote.prompt) if not vote.prompt.messages else "",
+            "messages": plain_prompt(vote.prompt) if vote.prompt.messages else [],
+            "candidates": [to_plain(candidate) for candidate in vote.candidates],
+            "judgement": {**judgement, "rubric": rubric},
+            "reviewer": f"reviewer-{pseudonym}",
+            "end_user": vote.end_user,
+            "shown_order": list(vote.shown_order),
+            "active_seconds": vote.active_seconds,
+            "guidelines_version": vote.guidelines_version,
+            "source": vote.source,
+            "scripted": vote.scripted,
+            "create_time": vote.create_time.isoformat(),
+        }
+    )
 
 
 def _sft(row: Mapping[str, Any]) -> dict[str, Any]:

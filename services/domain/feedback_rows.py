@@ -33,9 +33,10 @@ class _Verdict:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PromptRows:
-    """The rows of one prompt in canonical JSON, in their order."""
+    """The rows of one prompt in canonical JSON, in their order, and the texts in each of them."""
 
     lines: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
     counts: SignalCounts
     items_left_out: int
 
@@ -45,11 +46,12 @@ def rows_of_prompt(votes: Iterable[Vote], *, settings: FreezeSettings) -> Prompt
     voted = sorted(votes, key=lambda vote: vote.seq)
     verdicts = _verdicts(voted, settings)
     prompt = plain_prompt(voted[0].prompt)
-    rows = [{"prompt": prompt, **row} for row in _rows(verdicts)]
+    rows = sorted(({"prompt": prompt, **row} for row in _rows(verdicts)), key=lambda row: (row["kind"], canonical(row)))
     used = {vote for row in rows for vote in row["votes"]}
     kinds = collections.Counter(row["kind"] for row in rows)
     return PromptRows(
-        lines=tuple(line for _, line in sorted((row["kind"], canonical(row)) for row in rows)),
+        lines=tuple(map(canonical, rows)),
+        texts=tuple(map(_texts, rows)),
         counts=SignalCounts(pairs=kinds[PAIR], labels=kinds[LABEL], examples=kinds[EXAMPLE]),
         items_left_out=len({each.item.uid for each in voted} - {each.item.uid for each in voted if each.uid in used}),
     )
@@ -86,6 +88,12 @@ def _rows(verdicts: Mapping[Question, _Verdict]) -> Iterator[dict[str, Any]]:
         assert of_good.decision is not None and of_bad.decision is not None, "both are graded"
         weight = min(of_good.decision.weight, of_bad.decision.weight)
         yield _pair(good, bad, weight=weight, votes=of_good.votes | of_bad.votes)
+
+
+def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
+    prompt = row["prompt"]
+    turns = (prompt,) if isinstance(prompt, str) else tuple(turn[key] for turn in prompt for key in ("role", "content"))
+    return (*turns, *(row[field] for field in ("chosen", "rejected", "completion") if field in row))
 
 
 def _ordered(question: Question, answer: Answer) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.domain.answers import Prompt
@@ -39,6 +39,18 @@ class FreezeSettings:
             validation_share=plain["validation_share"],
             scale=Scale(**plain["scale"]),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which votes a set is made of: those of reviews and of applications, or those of an earlier set.
+
+    `reviews` are ids. Votes that repeat an item for the same reviewer are never in it: they measure the reviewer.
+    """
+
+    reviews: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    set_uid: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,17 +117,14 @@ def is_held_out(sha256: str, *, share: float) -> bool:
     return int(sha256[:16], 16) < share * 2**64
 
 
-def held_out(prompts: Iterable[str], *, share: float) -> frozenset[str]:
-    """Return which of these prompts, given by their hashes, are for validation.
+def held_out_count(prompts: Sequence[str], *, share: float) -> int:
+    """Return how many of these prompts are for validation: the first of their hashes, which come in order, each once.
 
-    With two prompts or more neither side is left empty, unless nothing is to be held out: the lowest hash is held out
-    first and the highest last.
+    With two prompts or more neither side is left empty, unless nothing is to be held out.
     """
-    known = sorted(set(prompts))
-    chosen = [each for each in known if is_held_out(each, share=share)]
-    if share > 0 and len(known) > 1:
-        chosen = (chosen or known[:1])[: len(known) - 1]
-    return frozenset(chosen if len(known) > 1 else ())
+    if share <= 0 or len(prompts) < 2:
+        return 0
+    return min(max(sum(is_held_out(each, share=share) for each in prompts), 1), len(prompts) - 1)
 
 
 def settings_violations(settings: FreezeSettings) -> list[FieldViolation]:

@@ -17,6 +17,7 @@ from typing import Any
 from services.domain.errors import InvalidField
 from services.domain.limits import PAGE_TOKEN_CHARACTERS_MAX
 
+_PSEUDONYM_DIGITS = 16  # of a thousand reviewers no two share one
 _MAC_BYTES = 16  # 128 bits: a forged token is one guess in 2^128
 
 
@@ -58,6 +59,10 @@ class Keys:
                 field, "is not a token of this list with the same parent, filter and order; start anew"
             )
         return list(json.loads(payload))
+
+    def pseudonym(self, name: str) -> str:
+        """Return a name by which others know somebody: always the same one, and only the house knows whose it is."""
+        return hmac.digest(self._derive("pseudonym"), name.encode(), "sha256").hex()[:_PSEUDONYM_DIGITS]
 
     def _page_mac(self, payload: bytes, binding: Sequence[str]) -> bytes:
         bound = hashlib.sha256(json.dumps(list(binding)).encode()).digest()

@@ -60,6 +60,17 @@ def opinions_of(judgement: Judgement, candidates: Sequence[str], *, scale: Scale
     return tuple(Opinion(texts, answer) for texts, answer in said.items())
 
 
+def kind_of(judgement: Judgement) -> str:
+    """Return what a judgement is in a word, to be counted; it may say more than that."""
+    if judgement.verdict is not None:
+        return {Verdict.PREFERS: "preference", Verdict.EQUAL: "tie", Verdict.BOTH_BAD: "both bad"}[judgement.verdict]
+    if judgement.ranking:
+        return "ranking"
+    if judgement.thumb is not None:
+        return "thumb"
+    return "rating" if judgement.rating is not None else "correction"
+
+
 def prefers(better: str, worse: str) -> Opinion:
     """Return the opinion that one text is better than another."""
     if better < worse:

@@ -81,6 +81,10 @@ class Votes:
             query = query.where(vote.c.state == VoteState.SUBMITTED.value, ~changed)
         return self._all(query.order_by(vote.c.seq).limit(count_max))
 
+    def of_seqs(self, seqs: Collection[int]) -> Sequence[Vote]:
+        """Return the votes with these numbers in the ledger, in their order."""
+        return self._all(_votes().where(vote.c.seq.in_(list(seqs))).order_by(vote.c.seq))
+
     def _found(self, uid: str) -> Vote:
         (found,) = self._all(_votes().where(vote.c.uid == uid))
         return found

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from services.api import jobs as api_jobs
+from services.api import readers as api_readers
 from services.domain.limits import FILE_CHUNK_BYTES, VERIFIED_STEPS_MAX
 from services.storage.tables.jobs import metric
 from tests.support.served_house import ServedHouse, info_of, made_house, reason_of, served_house
@@ -205,7 +205,7 @@ def read(jobs: Any, name: str, content: bytes) -> None:
 def test_a_reader_that_leaves_frees_its_place(
     jobs: Any, worker: Worker, rows: str, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(api_jobs, limit, 1)
+    monkeypatch.setattr(api_readers, limit, 1)
     job = train(jobs, rows)
     worker.complete(worker.claim(job.uid), b"x" * 30 * FILE_CHUNK_BYTES)
     request = jobs_pb2.ReadJobFileRequest(name=job.name, filename="model.safetensors")
@@ -229,8 +229,8 @@ def test_a_reader_that_leaves_frees_its_place(
 def test_a_reader_that_takes_nothing_loses_its_place(
     jobs: Any, worker: Worker, rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_jobs, "READERS_MAX", 1)
-    monkeypatch.setattr(api_jobs, "SLOW_READER_S", 0.3)
+    monkeypatch.setattr(api_readers, "READERS_MAX", 1)
+    monkeypatch.setattr(api_readers, "SLOW_READER_S", 0.3)
     job = train(jobs, rows)
     content = b"x" * 30 * FILE_CHUNK_BYTES
     worker.complete(worker.claim(job.uid), content)

@@ -27,7 +27,7 @@ feedback_set = sa.Table(
     sa.CheckConstraint("votes >= 1 AND scripted_votes BETWEEN 0 AND votes", name="votes"),
     sa.CheckConstraint("items_left_out >= 0 AND reviewers >= 1", name="counters"),
     sa.Index(None, "parent_set_uid"),
-    comment="What a dataset was made of that the house wrote itself; hash, time, bytes and counts of rows are the dataset's.",
+    comment="What a dataset of the house was made of; hash, time, bytes and counts of rows are the dataset's.",
 )
 
 feedback_set_vote = sa.Table(

@@ -1,0 +1,1 @@
+"""Feedback: the ledger of votes, and the sets that are frozen from it."""

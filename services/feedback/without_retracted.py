@@ -1,0 +1,54 @@
+"""The set that a feedback set becomes without the votes that were taken back since."""
+
+import itertools
+import re
+
+from services.domain.feedback_sets import FeedbackSet, Scope
+from services.domain.limits import ID_CHARACTERS_MAX
+from services.domain.projects import Caller
+from services.domain.requests import NO_REQUEST_KEY
+from services.feedback.freezing import SetDraft, freeze
+from services.ports import House, UnitOfWork
+
+_NUMBERED = re.compile(r"(.+)-r([0-9]{1,9})")
+
+
+def set_without_retracted(house: House, *, caller: Caller, of: FeedbackSet) -> FeedbackSet:
+    """Return the set with the same settings and votes but those that were taken back; made once, and found then.
+
+    Nothing that was voted since comes in: what differs is what was taken out.
+    Raises: WrongState if nothing is left to learn from, Unavailable, NoSpace.
+    """
+    with house.storage.read() as uow:
+        for child in uow.feedback_sets.children(of.uid):
+            if not uow.feedback_sets.changed_in(child.uid) and _same_votes(uow, child, of):
+                return child
+        set_id = _free_id(uow, of)
+    draft = SetDraft(
+        id=set_id,
+        scope=Scope(set_uid=of.uid),
+        settings=of.settings,
+        reviews=of.reviews,
+        sources=of.sources,
+        parent_set=of.name,
+        parent_set_uid=of.uid,
+    )
+    return freeze(house, caller=caller, draft=draft, request=NO_REQUEST_KEY)
+
+
+def _same_votes(uow: UnitOfWork, child: FeedbackSet, of: FeedbackSet) -> bool:
+    """Whether a child, all of whose votes count, has all the votes of its parent that do."""
+    return child.votes == of.votes - uow.feedback_sets.changed_in(of.uid)
+
+
+def _free_id(uow: UnitOfWork, of: FeedbackSet) -> str:
+    """Return `prefs-r2` for `prefs`, `prefs-r3` for `prefs-r2`, or the next one that is free."""
+    match = _NUMBERED.fullmatch(of.id)
+    word, number = (match[1], int(match[2])) if match else (of.id, 1)
+    for each in itertools.count(number + 1):
+        ending = f"-r{each}"
+        set_id = word[: ID_CHARACTERS_MAX - len(ending)] + ending
+        taken = uow.feedback_sets.find(of.project_id, set_id) or uow.datasets.find(of.project_id, set_id)
+        if not taken:
+            return set_id
+    raise AssertionError("there is always another number")
