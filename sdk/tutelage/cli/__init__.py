@@ -10,8 +10,16 @@ COMMANDS = {
     "datasets": ("datasets:datasets", "Upload, list and delete what to train on."),
     "train": ("train:train", "Pretrain a language model on a dataset."),
     "fine-tune": ("fine_tune:fine_tune", "Train a model further on rows of your own."),
+    "review": ("review:review", "Let people judge what models wrote."),
+    "feedback": ("feedback:feedback", "Keep what people think of answers, and make it fit to train on."),
+    "duel": ("duel:duel", "Compare two versions blindly, until it is clear which is better."),
+    "lineage": (
+        "lineage:lineage",
+        "Show what a version, a feedback set or a dataset was made of, and what was made of it.",
+    ),
+    "retrain": ("retrain:retrain", "Tune a version again without the votes that were retracted since."),
     "jobs": ("jobs:jobs", "Follow, steer and explain jobs."),
-    "models": ("models:models", "List what jobs have published; import and export models."),
+    "models": ("models:models", "List what jobs have published; import, export and promote models."),
     "sample": ("sample:sample", "Continue a text with a model; tokens appear as they are drawn."),
     "keys": ("keys:keys", "Make, list and revoke API keys."),
     "audit": ("audit:audit", "Show who did what in the project."),
@@ -39,7 +47,16 @@ def tutelage() -> None:
     Or with a model and conversations of your own:
       tutelage models import ./chat-model --name chat --watch
       tutelage datasets upload talks.jsonl --name talks
-      tutelage fine-tune --base chat --dataset talks --lora --watch
+      tutelage fine-tune --model chat --dataset talks --lora --watch
+
+    \b
+    And with what people think of it:
+      tutelage review create --model chat --prompts prompts.jsonl --name helpfulness
+      tutelage review start helpfulness
+      tutelage feedback freeze helpfulness --name prefs-1
+      tutelage fine-tune --model chat --feedback prefs-1 --method dpo --watch
+      tutelage duel chat@v1 chat@v2 --prompts held-out.jsonl
+      tutelage models promote chat@v2 --alias prod
 
     \b
     Every command has --help with an example, and -o json for scripts.

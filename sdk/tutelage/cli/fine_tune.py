@@ -59,17 +59,22 @@ def read_setting(name: str, text: str) -> Any:
     "--base",
     cls=GroupedOption,
     heading=BEGIN,
-    required=True,
     shell_complete=complete("models"),
-    help="A model, MODEL/versions/2, or JOB/checkpoints/200.",
+    help="A model, MODEL@v2, MODEL@prod, or JOB/checkpoints/200. Default: what --model names.",
 )
 @click.option(
     "--dataset",
     cls=GroupedOption,
     heading=BEGIN,
-    required=True,
     shell_complete=complete("datasets"),
     help="The dataset to train on.",
+)
+@click.option(
+    "--feedback",
+    cls=GroupedOption,
+    heading=BEGIN,
+    metavar="NAME",
+    help="The feedback set to train on, instead of a dataset.",
 )
 @click.option(
     "--lora",
@@ -87,8 +92,9 @@ def read_setting(name: str, text: str) -> Any:
 @with_client
 def fine_tune(
     client: "tutelage.Client",
-    base: str,
-    dataset: str,
+    base: str | None,
+    dataset: str | None,
+    feedback: str | None,
     job_id: str,
     labels: dict[str, str],
     watch: bool,
@@ -100,19 +106,25 @@ def fine_tune(
 
     The base may be a model that was trained here or imported. All its weights move, or with --lora only small matrices
     beside them, which takes less memory. The result is published as a new version of the model of the base, or of the
-    one named by --model.
+    one named by --model; --model alone is both. --method says what is learnt: the next token of examples (sft), or from
+    preferences (dpo, ipo, simpo, orpo; kto from thumbs; reward makes a model that scores), or from scores (grpo).
 
     \b
     Example:
-      tutelage fine-tune --base chat --dataset talks --lora --watch
+      tutelage fine-tune --model chat --dataset talks --lora --watch
+      tutelage fine-tune --model chat@v3 --feedback prefs-1 --method dpo --beta 0.1 --watch
       tutelage fine-tune --base chat --dataset talks --lora rank=8,targets=query+value --steps 100 --dry-run
       tutelage fine-tune --base plays-tiny/versions/2 --dataset sonnets --learning-rate 1e-4 --model poet
     """
+    if not base and not given.get("model"):
+        raise click.UsageError("name the model to begin with: --model chat@v3, or --base")
+    if (dataset is None) == (feedback is None):
+        raise click.UsageError("name what to train on: either --dataset NAME or --feedback NAME")
     submit(
         client,
         train=client.fine_tune,
         validate=client.validate_fine_tune,
         how={"job_id": job_id, "labels": labels, "watch": watch, "dry_run": dry_run},
-        given={"base": base, "dataset": dataset, **given},
+        given={"base": base, "dataset": dataset, "feedback": feedback, **given},
         output=output,
     )

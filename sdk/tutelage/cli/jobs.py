@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tutelage.cli._options import MANY, Seconds, complete, output_option, with_client
+from tutelage.cli.job_drawing import draw, evaluate
 from tutelage.cli.job_files import download, files
 from tutelage.cli.job_inside import inspect
 from tutelage.cli.job_proof import receipt, verify
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 job_argument = click.argument("job", shell_complete=complete("jobs"))
 
 
-@click.group(commands=[inspect, verify, receipt, files, download])
+@click.group(commands=[draw, evaluate, inspect, verify, receipt, files, download])
 def jobs() -> None:
     """Follow, steer and explain jobs."""
 

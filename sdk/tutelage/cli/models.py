@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from tutelage.cli._options import MANY, complete, output_option, with_client
+from tutelage.cli.model_aliases import aliases, promote, rollback
 from tutelage.cli.model_files import export, import_model
 
 if TYPE_CHECKING:
     import tutelage
 
 
-@click.group(commands=[import_model, export])
+@click.group(commands=[import_model, export, promote, rollback, aliases])
 def models() -> None:
-    """List what jobs have published; import and export models."""
+    """List what jobs have published; import, export and promote models."""
 
 
 @models.command(name="list")
@@ -34,9 +35,7 @@ def list_models(client: "tutelage.Client", limit: int, output: str) -> None:
 
     def row(model: "tutelage.Model") -> tuple[str, ...]:
         latest = model.latest_version
-        figures = (
-            ("", "", "") if latest is None else (str(latest.version), count(latest.parameters), steps(latest))
-        )
+        figures = ("", "", "") if latest is None else (str(latest.version), count(latest.parameters), steps(latest))
         return (
             short_name(model.name),
             *figures,
@@ -58,16 +57,16 @@ def list_models(client: "tutelage.Client", limit: int, output: str) -> None:
 @output_option
 @with_client
 def get(client: "tutelage.Client", model: str, output: str) -> None:
-    """Show one model with its newest version, or one version (MODEL/versions/2).
+    """Show one model with its newest version, or one version (MODEL@v2, MODEL@prod).
 
     \b
     Example:
       tutelage models get plays-tiny
-      tutelage models get plays-tiny/versions/2 -o json
+      tutelage models get plays-tiny@v2 -o json
     """
     from tutelage.cli._output import print_one
 
-    if "/versions/" in model:
+    if "/versions/" in model or "@" in model:
         print_one(client.models.version(model), output=output, details=version_details)
     else:
         found = client.models.get(model)
@@ -120,6 +119,8 @@ def version_details(version: "tutelage.ModelVersionInfo") -> Mapping[str, str]:
     spec = version.train or version.fine_tune or version.import_model
     return {
         "model": short_name(version.name),
+        "aliases": ", ".join(version.aliases),
+        "use": "scores texts, and does not write them" if version.reward_model else "",
         "published": moment(version.create_time),
         "made by": made_by(version),
         "from": short_name(version.parent_version),
@@ -137,5 +138,7 @@ def version_details(version: "tutelage.ModelVersionInfo") -> Mapping[str, str]:
 def made_by(version: "tutelage.ModelVersionInfo") -> str:
     """Returns how a version came to be."""
     if version.fine_tune is not None:
-        return "fine-tuning with LoRA" if version.fine_tune.lora else "fine-tuning"
+        method = version.fine_tune.method
+        how = f" by {method}" if method not in (None, "UNSPECIFIED", "SFT") else ""
+        return f"fine-tuning{how} with LoRA" if version.fine_tune.lora else f"fine-tuning{how}"
     return "import" if version.import_model is not None else "pretraining"

@@ -20,12 +20,15 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tests.unit.sdk.service_double_reviews import ReviewCalls
 from tests.unit.sdk.service_double_work import WorkCalls
 from tutelage.v1 import (
     cluster_pb2,
     cluster_pb2_grpc,
     datasets_pb2,
     datasets_pb2_grpc,
+    duels_pb2_grpc,
+    feedback_pb2_grpc,
     inspection_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
@@ -33,6 +36,7 @@ from tutelage.v1 import (
     models_pb2_grpc,
     projects_pb2,
     projects_pb2_grpc,
+    reviews_pb2_grpc,
     sampling_pb2,
     sampling_pb2_grpc,
 )
@@ -46,6 +50,9 @@ SERVICES = (
     ("Projects", projects_pb2_grpc),
     ("Cluster", cluster_pb2_grpc),
     ("Inspection", inspection_pb2_grpc),
+    ("Reviews", reviews_pb2_grpc),
+    ("Feedback", feedback_pb2_grpc),
+    ("Duels", duels_pb2_grpc),
 )
 
 
@@ -74,7 +81,7 @@ def failure(
     return status_pb2.Status(code=code.value[0], message=message, details=packed)
 
 
-class ServiceDouble(WorkCalls):
+class ServiceDouble(WorkCalls, ReviewCalls):
     """The server with everything it was asked."""
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ class WorkCalls:
     jobs: dict[str, jobs_pb2.Job]
 
     def __init__(self) -> None:
+        super().__init__()
         self.files: dict[str, bytes] = {}
         self.cut_read_after: list[int] = []
         self.damage = False
