@@ -18,6 +18,7 @@ from services.api.calls import StreamCall, UnaryCall
 from services.api.cluster import Cluster
 from services.api.datasets import Datasets
 from services.api.duels import Duels
+from services.api.feedback import Feedback
 from services.api.guards import CallerGuard, RoomGuard, Secrets
 from services.api.jobs import Jobs, event_reader, head_reader
 from services.api.methods import INTERNAL_FILES, PUBLIC_FILES, Method, methods_of
@@ -149,6 +150,7 @@ class Api:
             "tutelage.v1.Projects": Projects(house=self._house),
             "tutelage.v1.Cluster": Cluster(house=self._house),
             "tutelage.v1.Duels": Duels(house=self._house),
+            "tutelage.v1.Feedback": Feedback(house=self._house, pool=self._pool),
         }
         guard = CallerGuard(house=self._house, secrets=secrets)
         calls: dict[Method, Any] = {}
