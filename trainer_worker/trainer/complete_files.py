@@ -17,21 +17,21 @@ STEP = 1  # short work is one step
 
 
 def keep_complete(
-    assignment: workers_pb2.Assignment, folder: pathlib.Path, *, store: Store, parameters: int
+    assignment: workers_pb2.Assignment, folder: pathlib.Path, *, store: Store, parameters: int, step: int = STEP
 ) -> Iterator[Told]:
-    """Stores the files of a folder under the prefix of the attempt, and tells them.
+    """Stores the files of a folder under the prefix of the attempt, and tells them; `step` is the last one.
 
     Raises: TrainingFailed if there is no room; artifacts.StoreUnavailable.
     """
-    yield progress(pipe_pb2.SECTION_CHECKPOINT)
+    yield progress(pipe_pb2.SECTION_CHECKPOINT, step=step)
     try:
-        files = store_snapshot(store, f"{assignment.checkpoint_prefix}/step-{STEP}", folder)
+        files = store_snapshot(store, f"{assignment.checkpoint_prefix}/step-{step}", folder)
     except NoSpace as error:
         help = "Free space in the artifact store and submit the job again."
         raise TrainingFailed(jobs_pb2.FAILURE_REASON_NO_SPACE, f"No room for the files: {error}", help=help) from error
     yield jobs_pb2.Usage(peak_memory_bytes=memory.peak_bytes(torch.device("cpu")))
     yield facts_pb2.CheckpointWritten(
-        step=STEP,
+        step=step,
         artifact_prefix=files.prefix,
         manifest_sha256=files.manifest_sha256,
         size_bytes=files.size_bytes,

@@ -13,6 +13,7 @@ Told = (
     | jobs_pb2.RolledBack
     | jobs_pb2.Usage
     | facts_pb2.CheckpointWritten
+    | facts_pb2.AnswersDrawn
     | pipe_pb2.Progress
 )
 
@@ -61,4 +62,6 @@ def fact_of(told: Told) -> facts_pb2.Fact:
             return facts_pb2.Fact(usage=told)
         case facts_pb2.CheckpointWritten():
             return facts_pb2.Fact(checkpoint_written=told)
+        case facts_pb2.AnswersDrawn():
+            return facts_pb2.Fact(answers_drawn=told)
     raise TypeError(f"a recipe yielded {type(told).__name__}")

@@ -74,7 +74,7 @@ def recipe_of(launch: pipe_pb2.Launch, *, stop: Callable[[], bool]) -> Recipe:
         case "train" | "fine_tune":
             common["storing"] = StoringProcess(launch.artifacts_url)
             name = "pretrain" if kind == "train" else "fine_tune"
-        case "import_model" | "export_model":
+        case "import_model" | "export_model" | "draw" | "evaluate":
             name = kind
         case "verification":
             name = "verify"

@@ -57,6 +57,11 @@ def evaluate(
 
 def nats_of(model: Decoder, batch: Batch, *, precision: str) -> float:
     """The losses of all targets of a batch together."""
+    return losses_of(model, batch, precision=precision).sum(dtype=torch.float64).item()
+
+
+def losses_of(model: Decoder, batch: Batch, *, precision: str) -> Tensor:
+    """The loss of each target of a batch, in nats; 0 where there is none. Shape (B, T), float32."""
     device = model.embedding.weight.device
     moved = batch.to(device)
     with torch.inference_mode(), autocast(precision, device=device):
@@ -67,7 +72,7 @@ def nats_of(model: Decoder, batch: Batch, *, precision: str) -> float:
             moved.targets_BT.flatten(),
             soft_cap=model.config.logit_soft_cap,
         )
-    return losses_X.sum(dtype=torch.float64).item()
+    return losses_X.view_as(moved.targets_BT)
 
 
 def bytes_of(batch: Batch, token_bytes_V: np.ndarray) -> int:

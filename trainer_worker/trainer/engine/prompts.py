@@ -1,8 +1,9 @@
 """Prompts: what rows ask, and the tokens that a model goes on from."""
 
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from trainer_worker.trainer.engine.chat import CHATML, ChatML, ChatTemplate, Hiding, JinjaTemplate
@@ -131,6 +132,7 @@ class Asking:
             return ""
         return whole.removeprefix(begun).strip() if whole.startswith(begun) else ""
 
+    @functools.cached_property
     def turn_ends(self) -> tuple[tuple[bytes, ...], frozenset[int]]:
         """The texts and the tokens at which a turn is over, beside the end of the text."""
         end = self.turn_end()
@@ -145,11 +147,6 @@ class Asking:
             words = {"bos_token": self._tokenizer.beginning_words, "eos_token": self._tokenizer.end_of_text_words}
             self._template = ChatML() if self._source is None else JinjaTemplate(self._source, **words)
         return self._template
-
-
-def fitting(prompts: Sequence[Prompt], asking: Asking, *, context_length: int, model: str) -> list[list[int]]:
-    """The tokens of each prompt. Raises: UnusableData with the row whose prompt is longer than the model sees."""
-    return [fitting_tokens(prompt, asking, context_length=context_length, model=model) for prompt in prompts]
 
 
 def fitting_tokens(prompt: Prompt, asking: Asking, *, context_length: int, model: str) -> list[int]:
