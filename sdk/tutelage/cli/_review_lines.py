@@ -93,13 +93,18 @@ class Lines:
         """Does what changes the order of things."""
         for key in keys:
             if key == "x":
-                told = self.desk.discard(text.strip() or DISCARDS[0])
+                told = self._discard(text)
             elif key in "g?":
                 told = self.desk.review.guidelines or "there are no guidelines" if key == "g" else __doc__ or ""
             else:
                 told = {"s": self.desk.skip, "z": self.desk.undo, "Z": self.desk.redo}[key]()
             if told:
                 say(told)
+
+    def _discard(self, text: str) -> str:
+        """Discards the item; the first word is the reason, what follows says more."""
+        reason, _, why = text.strip().partition(" ")
+        return (self.desk.explain(why) if why else "") or self.desk.discard(reason or DISCARDS[0])
 
     def _judge(self, keys: str, text: str) -> str:
         """Says what the keys say; the text is the correction after `c`, else why."""

@@ -19,7 +19,7 @@ SEATS_READY, SEATS_LOW, SEATS_MAX = 5, 3, 10
 # Seats are asked for again this often: that renews their leases, and shows items that were drawn since.
 RENEW_S, DRAWING_S = 60.0, 1.0
 BACKOFF_S, BACKOFF_S_MAX = 0.2, 5.0
-LAST_WORDS_S = 10.0
+LAST_WORDS_S = 6.0
 
 
 class Sender:
@@ -38,7 +38,8 @@ class Sender:
         self.items_left = 0
         self.votes_sent = 0
         self._known: set[str] = {decision.subject for decision in journal.pending}
-        self._leaving = self._awaited = False
+        self._leaving = self._gone = self._awaited = False
+        self._leave_by = float("inf")
         self._had_more = True
         self._looked: float | None = None
         self._pause_s = BACKOFF_S
@@ -90,9 +91,11 @@ class Sender:
     def leave(self) -> None:
         """Sends what is left, for at most a few seconds; the rest is sent when the reviewer comes back."""
         with self.changed:
-            self._leaving = True
+            self._leaving, self._leave_by = True, time.monotonic() + LAST_WORDS_S
             self.changed.notify_all()
         self._thread.join(timeout=LAST_WORDS_S)
+        with self.changed:
+            self._gone = True  # A call that is still on its way finds the journal closed.
 
     def flush(self, *, timeout_s: float) -> bool:
         """Waits until everything was answered; says whether it was."""
@@ -112,7 +115,7 @@ class Sender:
                     continue
             done = self._send(decision) if decision is not None else self._look_for_seats()
             with self.changed:
-                if not done and self._leaving:
+                if self._gone or time.monotonic() > self._leave_by:
                     return
                 self.changed.notify_all()
                 if not done:
@@ -138,17 +141,21 @@ class Sender:
                 self._stumble(str(error))
                 return False
             with self.changed:
-                self.journal.answer(decision, "")
+                self._keep(decision, "")
                 self.refusals.append((decision, error))
             return True
         with self.changed:
-            self.journal.answer(decision, name)
+            self._keep(decision, name)
             self.votes_sent += decision.kind == SUBMIT
             if decision.kind == SKIP:
                 self._known.discard(decision.subject)
             self._had_more = True
             self._recover()
         return True
+
+    def _keep(self, decision: Decision, name: str) -> None:
+        if not self._gone:
+            self.journal.answer(decision, name)
 
     def _call(self, decision: Decision) -> str:
         """Carries out one decision and returns the name that it made."""

@@ -112,7 +112,7 @@ class ReviewCalls:
         return reviews_pb2.ListOpenReviewsResponse(reviews=[self.review])
 
     def TakeSeats(self, request: Any, context: Any) -> reviews_pb2.TakeSeatsResponse:  # noqa: N802
-        while len(self.seats) < request.seats and self.waiting:
+        while len(self.seats) < (request.seats or 1) and self.waiting:
             self._seat(self.waiting.popleft())
         return reviews_pb2.TakeSeatsResponse(seats=self.seats.values(), items_left=len(self.seats) + len(self.waiting))
 
