@@ -13,15 +13,25 @@ import pytest
 import tutelage
 from tutelage._hyperparameter_rows import ROWS, TUNING_ROWS
 from tutelage._sync.datasets import Datasets
+from tutelage._sync.duels import Duels
+from tutelage._sync.feedback import Feedback
 from tutelage._sync.jobs import Jobs
 from tutelage._sync.models import Models
+from tutelage._sync.reviews import Reviews
 from tutelage.cli import tutelage as program
 
 ROOT = pathlib.Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(tutelage [^`]+)`")
-MEMBERS: dict[str, type] = {"jobs": Jobs, "models": Models, "datasets": Datasets}
+MEMBERS: dict[str, type] = {
+    "jobs": Jobs,
+    "models": Models,
+    "datasets": Datasets,
+    "reviews": Reviews,
+    "feedback": Feedback,
+    "duels": Duels,
+}
 
 
 def typed(page: pathlib.Path) -> Iterator[str]:
