@@ -16,7 +16,7 @@ from services.jobs.short_work import check_envelope, short_job
 from services.ports import House
 
 _WORD = "evaluate"
-_NOTHING_TO_MEASURE = frozenset([RowKind.PROMPT, RowKind.PREFERENCE, RowKind.LABELLED])
+_NOTHING_TO_MEASURE = frozenset([RowKind.PROMPT, RowKind.PREFERENCE, RowKind.LABELLED, RowKind.FEEDBACK])
 
 
 def evaluate_model(

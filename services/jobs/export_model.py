@@ -11,8 +11,8 @@ from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.work import ExportFormat, ExportModelSpec
 from services.jobs.accepting import accept, earlier_job
+from services.jobs.bases import find_writer
 from services.jobs.short_work import check_labels, short_job
-from services.models.find_version import find_version
 from services.ports import House
 
 
@@ -35,8 +35,8 @@ def export_model(
 ) -> Job:
     """Return the accepted job; the same one when the request is repeated.
 
-    Raises: InvalidField, also for adapters of a version that has none; NotFound for the model, LimitReached,
-    RequestIdReused.
+    Raises: InvalidField, also for adapters of a version that has none; NotFound for the model, WrongState for a reward
+    model, whose head no other tool knows; LimitReached, RequestIdReused.
     """
     names.ids_in_own_project(parent, pattern=names.PROJECT, own_project=caller.project_id, field="parent")
     check_labels(labels or {})
@@ -44,7 +44,7 @@ def export_model(
         earlier = earlier_job(uow, caller=caller, request=request)
         if earlier is not None:
             return earlier
-        version = find_version(uow, caller=caller, name=draft.model, field="spec.model")
+        version = find_writer(uow, caller=caller, name=draft.model, field="spec.model")
         spec = _spec(draft, version)
         job = short_job(
             house,

@@ -5,20 +5,34 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from services.domain.datasets import Dataset, DatasetFormat, DatasetSplit, DatasetState
+from services.domain.datasets import (
+    Dataset,
+    DatasetFormat,
+    DatasetSplit,
+    DatasetState,
+    RowKind,
+    RowStatistics,
+    SignalCounts,
+)
+from services.domain.fine_tuning import FineTuneDraft
 from services.domain.job_events import Fact, MetricLogged, RolledBack
 from services.domain.job_states import JobState
 from services.domain.jobs import Assignment, Job
+from services.domain.methods import Method
 from services.domain.models import ModelVersion
+from services.domain.optimization import OptimizationDraft
 from services.domain.work import ExportFormat
 from services.jobs.export_model import ExportModelDraft, export_model
+from services.jobs.fine_tune import fine_tune
 from services.jobs.import_model import ImportModelDraft, import_model
 from services.ports import House
 from tests.support.houses import A_TIME, Bench, steps
 
 
-def add_files(house: House, project_id: str, *, id: str, format: DatasetFormat = DatasetFormat.MODEL_FILES) -> Dataset:
-    """Add a dataset that is no text: its bytes are not looked at here."""
+def add_files(
+    house: House, project_id: str, *, id: str, format: DatasetFormat = DatasetFormat.MODEL_FILES, keep: bool = True
+) -> Dataset:
+    """Add a dataset that is no text: its bytes are not looked at here. Without `keep` only they are there."""
     data = b"\0" * 1024
     dataset = Dataset(
         project_id=project_id,
@@ -36,10 +50,61 @@ def add_files(house: House, project_id: str, *, id: str, format: DatasetFormat =
         filename="",
     )
     house.store.put(dataset.artifact_key, data)
+    if keep:
+        with house.storage.write() as uow:
+            uow.datasets.add(dataset)
+            uow.commit()
+    return dataset
+
+
+def add_rows(
+    house: House, project_id: str, *, id: str, kind: RowKind, rows: int = 100, signals: SignalCounts | None = None
+) -> Dataset:
+    """Add a dataset of rows as an upload would make it, of which a tenth is held out: its bytes are not looked at here.
+
+    `signals` are those of the training part of a feedback set.
+    """
+    files = add_files(house, project_id, id=id, format=DatasetFormat.JSONL, keep=False)
+    held_out = rows // 10
+    split = dataclasses.replace(
+        files.split, train_bytes=924, validation_bytes=100, train_rows=rows - held_out, validation_rows=held_out
+    )
+    statistics = RowStatistics(
+        kind=kind,
+        duplicate_rows=0,
+        duplicate_examples=(),
+        bytes_min=1,
+        bytes_median=1,
+        bytes_p95=1,
+        bytes_max=1,
+        train_signals=signals,
+        validation_signals=SignalCounts() if signals else None,
+    )
+    dataset = dataclasses.replace(files, rows=rows, split=split, row_statistics=statistics)
     with house.storage.write() as uow:
         uow.datasets.add(dataset)
         uow.commit()
     return dataset
+
+
+def tuned(bench: Bench, *, base: str, dataset: str, **draft: Any) -> ModelVersion:
+    """Return a version that a job has tuned."""
+    given = {"optimization": OptimizationDraft(batch_size=4), "steps": 10, **draft}
+    job = fine_tune(
+        bench.house,
+        caller=bench.calling("FineTune"),
+        parent="projects/-",
+        draft=FineTuneDraft(base=base, dataset=dataset, **given),
+    )
+    at = claimed(bench, job)
+    assert bench.complete(at) is JobState.SUCCEEDED
+    return latest(bench, job.spec.model)
+
+
+def reward_model(bench: Bench, *, base: str = "projects/own/models/novel", model: str = "judge") -> ModelVersion:
+    """Return a version that scores texts, tuned from one that writes."""
+    pairs = add_rows(bench.house, bench.caller.project_id, id=f"{model}-pairs", kind=RowKind.PREFERENCE)
+    return tuned(bench, base=base, dataset=pairs.name, model=model, method=Method.REWARD)
 
 
 def published(bench: Bench, *, model: str = "novel", **submit: Any) -> ModelVersion:
