@@ -11,8 +11,8 @@ from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.work import ImportModelSpec
 from services.jobs.accepting import accept, earlier_job, find_own_dataset
+from services.jobs.bases import find_writer
 from services.jobs.short_work import check_labels, short_job
-from services.models.find_version import find_version
 from services.ports import House
 
 
@@ -37,7 +37,7 @@ def import_model(
     """Return the accepted job; the same one when the request is repeated.
 
     Raises: InvalidField, NotFound for the dataset and the base, WrongState for a dataset that does not hold the files
-    of a model, LimitReached, RequestIdReused.
+    of a model and for a reward model as the base, LimitReached, RequestIdReused.
     """
     names.ids_in_own_project(parent, pattern=names.PROJECT, own_project=caller.project_id, field="parent")
     check_labels(labels or {})
@@ -46,7 +46,7 @@ def import_model(
         if earlier is not None:
             return earlier
         dataset = find_own_dataset(uow, caller=caller, name=draft.dataset, field="spec.dataset")
-        base = find_version(uow, caller=caller, name=draft.base, field="spec.base") if draft.base else None
+        base = find_writer(uow, caller=caller, name=draft.base, field="spec.base") if draft.base else None
         spec = _spec(draft, dataset, base=base.name if base else "")
         job = short_job(
             house,

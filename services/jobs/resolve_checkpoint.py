@@ -7,6 +7,7 @@ from artifacts import CorruptFileSet
 from services.domain.errors import InvalidField, WrongState
 from services.domain.fine_tuning import FineTuneSpec
 from services.domain.jobs import Checkpoint, Job
+from services.domain.models import makes_reward_model
 from services.domain.projects import Caller
 from services.domain.training import TrainSpec
 from services.jobs.own_job import find_own_job
@@ -25,7 +26,7 @@ class ResolvedCheckpoint:
 def resolve_checkpoint(house: House, *, caller: Caller, name: str, step: int | None = None) -> ResolvedCheckpoint:
     """Return the newest checkpoint at or before a step whose files are there; without a step, the newest of all.
 
-    Raises: NotFound, InvalidField, WrongState if there is none.
+    Raises: NotFound, InvalidField, WrongState if there is none, and for a run that makes a reward model.
     """
     if step is not None and step < 0:
         raise InvalidField.of("step", f"must not be below 0, got {step}")
@@ -34,6 +35,9 @@ def resolve_checkpoint(house: House, *, caller: Caller, name: str, step: int | N
         usable = uow.checkpoints.usable(job.uid)
     if not isinstance(job.spec, TrainSpec | FineTuneSpec):
         raise WrongState.of(f"{job.name} trains nothing: there is no step to look into", state=job.state.value)
+    if makes_reward_model(job.spec):
+        words = f"{job.name} makes a reward model, which predicts no text: there is nothing to look into"
+        raise WrongState.of(words, state="REWARD_MODEL")
     wanted = (each for each in usable if step is None or each.step <= step)
     found = next((each for each in wanted if _is_stored(house, each)), None)
     if found is None:

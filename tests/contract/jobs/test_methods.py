@@ -19,10 +19,22 @@ from services.domain.run_settings import (
 from services.domain.work import ExportFormat
 from services.jobs.fine_tune import fine_tune
 from services.jobs.get_job import get_job
+from services.jobs.resolve_checkpoint import resolve_checkpoint
 from services.jobs.train import train
 from services.jobs.verify_job import verify_job
 from tests.support.houses import Bench, small_draft
-from tests.support.works import add_rows, chained, claimed, exporting, latest, published, reward_model, tuned
+from tests.support.works import (
+    add_files,
+    add_rows,
+    chained,
+    claimed,
+    exporting,
+    importing,
+    latest,
+    published,
+    reward_model,
+    tuned,
+)
 from tutelage.v1 import jobs_pb2, training_pb2
 
 NOVEL = "projects/own/models/novel"
@@ -122,6 +134,11 @@ def test_what_comes_out_of_reward_scores_and_does_not_write(bench: Bench, versio
         tune(bench, Method.DPO, base="projects/own/models/judge")
     with pytest.raises(WrongState, match="judge/versions/1 is a reward model"):
         exporting(bench, "projects/own/models/judge", format=ExportFormat.GGUF)
+    add_files(bench.house, "own", id="weights")
+    with pytest.raises(WrongState, match="judge/versions/1 is a reward model"):
+        importing(bench, base="projects/own/models/judge")
+    with pytest.raises(WrongState, match="makes a reward model, which predicts no text"):
+        resolve_checkpoint(bench.house, caller=bench.caller, name=f"projects/own/jobs/{judge.job_id}")
 
 
 def test_a_checkpoint_of_a_reward_model_is_one_too(bench: Bench) -> None:
