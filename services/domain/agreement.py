@@ -52,7 +52,8 @@ def estimate_alpha(clusters: Iterable[Iterable[Unit]], *, scale: Scale, seed: in
     """Return alpha with its bootstrap interval, or None as `krippendorff_alpha`.
 
     A cluster holds the units that were judged together, such as all pairs of one ranking, and is drawn as one. The same
-    seed gives the same interval. Resamples in which nothing varies have no alpha, and are left out.
+    seed gives the same interval. Resamples in which nothing varies have no alpha, and are left out; full agreement has
+    no interval, for it resamples to nothing else.
     """
     patterns = collections.Counter(_pattern(cluster) for cluster in clusters)
     kinds = [(pattern, count) for pattern, count in sorted(patterns.items()) if pattern]
@@ -65,9 +66,9 @@ def estimate_alpha(clusters: Iterable[Iterable[Unit]], *, scale: Scale, seed: in
         again = _alpha(_weighted(drawn), scale=scale)
         if again is not None:
             resampled.append(again)
-    if len(resampled) < RESAMPLES // 2:
-        return Estimate(value=value)
     resampled.sort()
+    if len(resampled) < RESAMPLES // 2 or resampled[0] == resampled[-1]:
+        return Estimate(value=value)
     tail = (1 - CONFIDENCE) / 2
     return Estimate(value=value, low=percentile(resampled, tail), high=percentile(resampled, 1 - tail))
 

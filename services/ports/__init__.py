@@ -6,7 +6,7 @@ A verb opens one unit of work, decides, writes and commits; leaving without `com
 from services.ports.feedback import FeedbackSets
 from services.ports.house import Chance, Clock, Dispatcher, House, Leases, Storage, UnitOfWork
 from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
-from services.ports.judging import Aliases, Duels, Lineages
+from services.ports.judging import Aliases, CountedVotes, Duels, Lineages
 from services.ports.reviews import Reviews, Seats, Votes
 from services.ports.store_errors import store_errors
 from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
@@ -19,6 +19,7 @@ __all__ = [
     "Chance",
     "Checkpoints",
     "Clock",
+    "CountedVotes",
     "Datasets",
     "Dispatcher",
     "Duels",

@@ -9,7 +9,7 @@ from artifacts import Store
 from services.domain.seals import Keys
 from services.ports.feedback import FeedbackSets
 from services.ports.jobs import Attempts, Checkpoints, Events, Jobs, Metrics, Outbox, Requests, Workers
-from services.ports.judging import Aliases, Duels, Lineages
+from services.ports.judging import Aliases, CountedVotes, Duels, Lineages
 from services.ports.reviews import Reviews, Seats, Votes
 from services.ports.subjects import ApiKeys, Audit, Datasets, Models, Projects, Uploads
 
@@ -47,6 +47,8 @@ class UnitOfWork(Protocol):
     def audit(self) -> Audit: ...
     @property
     def aliases(self) -> Aliases: ...
+    @property
+    def counted_votes(self) -> CountedVotes: ...
     @property
     def duels(self) -> Duels: ...
     @property

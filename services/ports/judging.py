@@ -9,6 +9,7 @@ from services.domain.jobs import Job
 from services.domain.lineage import Key, LineageNode, Link
 from services.domain.pages import Page
 from services.domain.promotion import Alias, AliasMove
+from services.domain.review_stats import CountedVote
 
 
 class Aliases(Protocol):
@@ -74,6 +75,14 @@ class Duels(Protocol):
 
     def pair_votes(self, review_uid: str) -> Sequence[PairVotes]:
         """Count the votes on each pair that has any."""
+        ...
+
+
+class CountedVotes(Protocol):
+    """Reads the votes of a review that count, as far as numbers need them."""
+
+    def of_review(self, review_uid: str) -> Sequence[CountedVote]:
+        """Return the votes of a review that count, silent repetitions too, in the order of the ledger."""
         ...
 
 

@@ -98,13 +98,14 @@ class Reviews:
 
     def progress(self, uids: Collection[str], *, now: datetime.datetime) -> Mapping[str, ReviewProgress]:
         """Return how far reviews have come."""
+        # PostgreSQL adds up whole numbers to decimal ones.
         return {
             row.uid: ReviewProgress(
                 items=row.items,
                 items_done=row.full - row.full_held,
-                votes=row.votes - row.retracted,
-                votes_wanted=max(row.items * row.overlap - row.votes - row.discards, 0),
-                reviewers=row.reviewers,
+                votes=int(row.votes - row.retracted),
+                votes_wanted=max(int(row.items * row.overlap - row.votes - row.discards), 0),
+                reviewers=int(row.reviewers),
                 seats_held=row.held,
             )
             for row in self._connection.execute(_progress(uids, now=now))

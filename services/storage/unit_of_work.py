@@ -13,6 +13,7 @@ from services.storage.api_keys import ApiKeys
 from services.storage.attempts import Attempts
 from services.storage.audit import Audit
 from services.storage.checkpoints import Checkpoints
+from services.storage.counted_votes import CountedVotes
 from services.storage.database import create_engine, database_now, reading
 from services.storage.datasets import Datasets
 from services.storage.duels import Duels
@@ -57,6 +58,7 @@ class SqlUnitOfWork:
         self.api_keys = ApiKeys(connection)
         self.audit = Audit(connection)
         self.aliases = Aliases(connection)
+        self.counted_votes = CountedVotes(connection)
         self.duels = Duels(connection)
         self.lineages = Lineages(connection)
         self.reviews = Reviews(connection)

@@ -97,3 +97,8 @@ def test_resamples_have_the_mean_and_spread_of_poisson(count: int) -> None:
 
 def test_a_percentile_lies_between_its_neighbours() -> None:
     assert [percentile([1.0, 2.0, 4.0], share) for share in (0.0, 0.25, 0.5, 1.0)] == [1.0, 1.5, 2.0, 4.0]
+
+
+def test_full_agreement_has_no_interval() -> None:
+    found = estimate_alpha([[(1, 1)], [(2, 2)]] * 10, scale=Scale.NOMINAL, seed=1)
+    assert found is not None and (found.value, found.low, found.high) == (1.0, None, None)

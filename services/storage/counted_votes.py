@@ -1,0 +1,62 @@
+"""Reads the votes of a review that count, as far as numbers need them."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from services.domain.judgements import Judgement
+from services.domain.plain import from_plain
+from services.domain.review_stats import CountedVote, JudgedItem
+from services.domain.reviews import VoteState
+from services.storage.tables.reviews import review_item, vote, vote_change
+
+_AT_ONCE = 1000  # rows in memory: a candidate may have 100,000 characters
+
+
+class CountedVotes:
+    """See `services.ports.CountedVotes`."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def of_review(self, review_uid: str) -> Sequence[CountedVote]:
+        """Return the votes of a review that count, silent repetitions too, in the order of the ledger."""
+        items = self._items(review_uid)
+        columns = (
+            vote.c.item_uid,
+            vote.c.reviewer,
+            vote.c.judgement,
+            vote.c.shown_order,
+            vote.c.active_seconds,
+            vote.c["repeat"],
+        )
+        changed = sa.exists().where(vote_change.c.vote_uid == vote.c.uid)
+        query = sa.select(*columns).where(vote.c.review_uid == review_uid, ~changed)
+        query = query.where(vote.c.state == VoteState.SUBMITTED.value).order_by(vote.c.seq)
+        return [
+            CountedVote(
+                item=items[row.item_uid],
+                reviewer=row.reviewer,
+                judgement=from_plain(Judgement, row.judgement),
+                shown_order=tuple(row.shown_order),
+                active_seconds=row.active_seconds,
+                repeat=row.repeat,
+            )
+            for row in self._connection.execute(query)
+        ]
+
+    def _items(self, review_uid: str) -> Mapping[str, JudgedItem]:
+        """Return the items of a review that have votes, by uid; their texts are measured and let go."""
+        voted = sa.exists().where(vote.c.item_uid == review_item.c.uid)
+        columns = (review_item.c.uid, review_item.c.number, review_item.c.candidates, review_item.c.gold)
+        query = sa.select(*columns).where(review_item.c.review_uid == review_uid, voted)
+        found = {}
+        for rows in self._connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
+            for row in rows:
+                found[row.uid] = JudgedItem(
+                    number=row.number,
+                    versions=tuple(candidate["model_version"] for candidate in row.candidates),
+                    lengths=tuple(len(candidate["text"]) for candidate in row.candidates),
+                    gold=from_plain(Judgement, row.gold) if row.gold else None,
+                )
+        return found
