@@ -13,7 +13,8 @@ from services.ports import House, UnitOfWork, store_errors
 def delete_dataset(house: House, *, caller: Caller, name: str, request: RequestKey) -> Dataset:
     """Make a dataset DELETED, free its id, and remove its bytes.
 
-    Raises: NotFound, WrongState while a job that is not over uses it, RequestIdReused.
+    A feedback set stays: who asks which votes are in a model must find them, and its name must not mean another thing.
+    Raises: NotFound, WrongState while a job that is not over uses it and for a feedback set, RequestIdReused.
     """
     check_request_id(request.request_id)
     (dataset_id,) = ids_in_own_project(name, pattern=DATASET, own_project=caller.project_id)
@@ -40,4 +41,7 @@ def _lock_unused(uow: UnitOfWork, caller: Caller, *, dataset_id: str, name: str)
     job = uow.jobs.open_job_using(dataset.uid)
     if job is not None:
         raise WrongState.of(f"{dataset.name} is used by {job}; cancel that job or wait until it is over", state="READY")
+    if uow.feedback_sets.find_by_uid(dataset.uid) is not None:
+        words = f"{dataset.name} is a feedback set, which stays so that models can be traced to its votes"
+        raise WrongState.of(f"{words}; retract a vote that must not be used", state="FEEDBACK_SET")
     return dataset
