@@ -26,6 +26,7 @@ from services.housekeeping.ring_again import ring_again
 from services.housekeeping.rounds import Caretaker, Housekeeping
 from services.housekeeping.tidy_up import CheckpointCollector, forget_workers, remove_leftovers, remove_uploads
 from services.ports import Clock, Dispatcher, House, Leases
+from services.reviews.expire_seats import expire_seats
 from services.settings import InvalidSetting, Settings, check_listening, read_secret
 from services.storage.schema import current_revision, newest_revision
 from services.storage.unit_of_work import SqlStorage
@@ -33,6 +34,7 @@ from services.storage.unit_of_work import SqlStorage
 RELAY_INTERVAL_S = 0.1  # a submitted job is heard of within this time
 TIDY_INTERVAL_S = 60.0
 REMOVE_INTERVAL_S = 600.0
+SEATS_INTERVAL_S = 15.0  # half the shortest lease; whoever finds nothing left does not wait for it
 LEFTOVERS_INTERVAL_S = 3600.0  # it lists the whole store
 
 
@@ -104,6 +106,7 @@ def make_housekeeping(house: House, settings: Settings) -> Housekeeping:
         Caretaker(name="ring-again", interval_s=min(settings.rering_seconds, settings.sweep_seconds), deed=again),
         Caretaker(name="reclaim-leases", interval_s=settings.sweep_seconds, deed=reclaimer.run),
         Caretaker(name="collect-checkpoints", interval_s=TIDY_INTERVAL_S, deed=CheckpointCollector(house).run),
+        Caretaker(name="expire-seats", interval_s=SEATS_INTERVAL_S, deed=functools.partial(expire_seats, house)),
         Caretaker(name="forget-workers", interval_s=TIDY_INTERVAL_S, deed=functools.partial(forget_workers, house)),
         Caretaker(name="remove-uploads", interval_s=REMOVE_INTERVAL_S, deed=functools.partial(remove_uploads, house)),
         Caretaker(

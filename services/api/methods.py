@@ -18,12 +18,22 @@ from tutelage.v1 import (
     models_pb2,
     options_pb2,
     projects_pb2,
+    reviews_pb2,
 )
 from tutelage_internal.v1 import access_pb2, workers_pb2
 from tutelage_internal.v1 import options_pb2 as internal_options_pb2
 
 _SLOW_SECONDS = 30
-PUBLIC_FILES = (jobs_pb2, datasets_pb2, models_pb2, projects_pb2, cluster_pb2, duels_pb2, feedback_pb2)
+PUBLIC_FILES = (
+    jobs_pb2,
+    datasets_pb2,
+    models_pb2,
+    projects_pb2,
+    cluster_pb2,
+    duels_pb2,
+    feedback_pb2,
+    reviews_pb2,
+)
 INTERNAL_FILES = (access_pb2, workers_pb2)
 
 

@@ -25,6 +25,7 @@ from services.api.methods import INTERNAL_FILES, PUBLIC_FILES, Method, methods_o
 from services.api.models import Models
 from services.api.pool import VerbPool
 from services.api.projects import Projects
+from services.api.reviews import Reviews
 from services.api.streams import OpenStreams
 from services.api.tailer import Tailer
 from services.api.workers import Workers
@@ -148,6 +149,7 @@ class Api:
             "tutelage.v1.Datasets": Datasets(house=self._house, pool=self._slow_pool),
             "tutelage.v1.Models": Models(house=self._house),
             "tutelage.v1.Projects": Projects(house=self._house),
+            "tutelage.v1.Reviews": Reviews(house=self._house),
             "tutelage.v1.Cluster": Cluster(house=self._house),
             "tutelage.v1.Duels": Duels(house=self._house),
             "tutelage.v1.Feedback": Feedback(house=self._house, pool=self._pool),

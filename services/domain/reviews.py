@@ -121,6 +121,11 @@ class Review:
         return ReviewState.OPEN if drawn else ReviewState.FAILED
 
     @property
+    def drawing(self) -> bool:
+        """Whether more items may come."""
+        return self.state is ReviewState.DRAWING
+
+    @property
     def seat_time(self) -> datetime.timedelta:
         """How long a seat is held without a sign."""
         return datetime.timedelta(seconds=self.seat_seconds)

@@ -60,7 +60,7 @@ class _Taker:
         self._held = 0
 
     def take(self, wanted: int) -> list[Seat]:
-        """Return the seats that are held at the end, and write what is new."""
+        """Return the seats that are held at the end, in an order that stays, and write what is new."""
         found = self._renewed()
         found += self._repetitions(wanted - len(found), due=self._progress.given)
         found += self._lost(wanted - len(found))
@@ -68,7 +68,7 @@ class _Taker:
         if not found:
             found = self._repetitions(wanted, due=None)
         self._held = len(found)
-        return found
+        return sorted(found, key=lambda seat: (seat.take_time, seat.item.number, seat.uid))
 
     def items_left(self) -> int:
         """Return how many items are left, those that are held included."""

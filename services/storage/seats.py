@@ -91,7 +91,8 @@ class Seats:
     def lost(self, review_uid: str, *, reviewer: str, count_max: int) -> Sequence[Seat]:
         """Return seats that a reviewer lost and can have again, and hold their items; none that others work at."""
         ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _RESTING)
-        query = _seats().where(ours, seat.c.state == SeatState.LOST.value, _FREE).order_by(seat.c.take_time)
+        query = _seats().where(ours, seat.c.state == SeatState.LOST.value, _FREE)
+        query = query.order_by(seat.c.take_time, review_item.c.number, seat.c.uid)
         return self._all(query.limit(count_max).with_for_update(skip_locked=True, key_share=True, of=review_item))
 
     def waiting(self, review_uid: str, *, reviewer: str, due: int | None, count_max: int) -> Sequence[Seat]:
