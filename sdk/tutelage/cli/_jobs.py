@@ -43,8 +43,8 @@ def job_row(info: "tutelage.JobInfo") -> Sequence[str]:
 
 
 def learning_progress(info: "tutelage.JobInfo") -> "tutelage.JobProgress | None":
-    """Returns how far a job has learnt; an import, an export or a verification has no steps of its own."""
-    return info.progress if info.kind in ("train", "fine_tune") else None
+    """Returns how far a job has learnt or drawn; an import, an export or a verification has no steps of its own."""
+    return info.progress if info.kind in ("train", "fine_tune", "draw", "evaluate") else None
 
 
 def took(info: "tutelage.JobInfo") -> str:

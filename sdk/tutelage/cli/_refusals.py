@@ -18,6 +18,8 @@ def describe_refusal(error: "tutelage.TutelageError") -> str:
         # The message names the first rows, as the table does.
         summary = error.message.partition(": row ")[0]
         return "\n".join([summary, *others, table])
+    if error.reason == "GATE_CLOSED":
+        return f"{error}\n  against the gate, on the record:  --force --reason TEXT"
     options = options_of(error)
     hints = [f"  on the command line: {', '.join(options)}"] if options else []
     return "\n".join([one_field_a_line(error), *hints])

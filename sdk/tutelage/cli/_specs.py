@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tutelage._names import short_name
+from tutelage._names import short_name, spoken_name
 
 if TYPE_CHECKING:
     import tutelage
@@ -22,6 +22,10 @@ def spec_details(info: "tutelage.JobInfo") -> Mapping[str, str]:
         return {"files": short_name(info.import_model.dataset), "base": short_name(info.import_model.base)}
     if info.export_model is not None:
         return {"form": info.export_model.format.value.lower().replace("_", "-")}
+    if info.draw is not None:
+        return draw_details(info.draw)
+    if info.evaluate is not None:
+        return evaluate_details(info.evaluate)
     return verify_details(info.verify) if info.verify is not None else {}
 
 
@@ -41,9 +45,39 @@ def fine_tune_details(spec: "tutelage.FineTuneSpec") -> Mapping[str, str]:
     return {
         "base": short_name(spec.base),
         **dataset_details(spec),
+        "method": method_of(spec),
+        "preference": settings(spec.preference),
+        "answers": settings(spec.grpo),
         "learns": f"LoRA: {settings(spec.lora)}" if spec.lora else "all weights",
         "context": f"{spec.context_length:,} tokens" if spec.context_length else "",
         **training_details(spec),
+    }
+
+
+def method_of(spec: "tutelage.FineTuneSpec") -> str:
+    """Returns what is learnt from the rows."""
+    return spec.method.lower() if spec.method is not None and spec.method != "UNSPECIFIED" else ""
+
+
+def draw_details(spec: "tutelage.DrawSpec") -> Mapping[str, str]:
+    """Returns what a drawing job was told."""
+    return {
+        "models": ", ".join(spoken_name(model) for model in spec.models),
+        "prompts": short_name(spec.prompts) + (f", the first {spec.prompts_max:,}" if spec.prompts_max else ""),
+        "samples": f"{spec.samples} of each model to each prompt" if spec.samples else "",
+        "drawing": settings(spec.options),
+        "scored by": settings(spec.checker) or spoken_name(spec.reward_model),
+    }
+
+
+def evaluate_details(spec: "tutelage.EvaluateSpec") -> Mapping[str, str]:
+    """Returns what a measuring job was told."""
+    rows = {True: "all rows", False: "the rows kept for validation", None: ""}[spec.all_rows]
+    return {
+        "measures": spoken_name(spec.model),
+        "dataset": short_name(spec.dataset),
+        "rows": rows,
+        "drawing": settings(spec.options),
     }
 
 
@@ -83,11 +117,17 @@ def what(info: "tutelage.JobInfo") -> str:
         return f": {short_name(train.dataset)}, preset {train.preset}, {train.steps or 0:,} steps"
     if (tune := info.fine_tune) is not None:
         how = f"LoRA of rank {tune.lora.rank}" if tune.lora else "all weights"
-        return f": {short_name(tune.base)} on {short_name(tune.dataset)}, {how}, {tune.steps or 0:,} steps"
+        method = f"{method_of(tune)}, " if method_of(tune) not in ("", "sft") else ""
+        return f": {short_name(tune.base)} on {short_name(tune.dataset)}, {method}{how}, {tune.steps or 0:,} steps"
     if info.import_model is not None:
         return f": imports {info.import_model.model}"
     if info.export_model is not None:
         return f": exports {short_name(info.export_model.model)}"
+    if info.draw is not None:
+        models = ", ".join(spoken_name(model) for model in info.draw.models)
+        return f": {models} on {short_name(info.draw.prompts)}"
+    if info.evaluate is not None:
+        return f": measures {spoken_name(info.evaluate.model)} on {short_name(info.evaluate.dataset)}"
     return f": computes steps of {short_name(info.verify.job)} again" if info.verify is not None else ""
 
 

@@ -4,7 +4,7 @@ import shlex
 import shutil
 from typing import TYPE_CHECKING
 
-from tutelage._names import short_name
+from tutelage._names import short_name, spoken_name
 from tutelage.cli._curve import draw
 from tutelage.cli._jobs import took
 from tutelage.cli._output import clean, loss, one_line, say, show
@@ -52,9 +52,16 @@ def print_success(client: "tutelage.Client", info: "tutelage.JobInfo", story: St
     except tutelage.TutelageError as error:
         say(f"the model could not be looked up just now: {error}")
     show(f"{short_name(info.name)} succeeded in {took(info)} and published {model}{figures}")
+    if info.fine_tune is not None and info.fine_tune.method == "REWARD":
+        scorer = spoken_name(info.model_version)
+        say(f"\nnext:\n  tutelage fine-tune --model MODEL --dataset PROMPTS --method grpo --reward-model {scorer}")
+        return
     name, prompt = model.split("/")[0], shlex.quote(short_prompt(story))
     imported = f"  tutelage fine-tune --base {name} --dataset NAME --lora --watch"
     trained = f"  tutelage jobs metrics {short_name(info.name)}"
+    if info.fine_tune is not None and "/versions/" in info.fine_tune.base:
+        sides = f"{spoken_name(info.fine_tune.base)} {spoken_name(info.model_version)}"
+        trained += f"\n  tutelage duel {sides} --prompts FILE"
     say(
         "\nnext:\n"
         f"  tutelage sample {name} --prompt {prompt} --max-tokens 100\n"
