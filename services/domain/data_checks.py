@@ -57,15 +57,22 @@ def rows_violations(draft: RowsDraft, *, inputs: Inputs) -> Iterator[FieldViolat
 
 
 def text_violations(
-    inputs: Inputs, *, context_length: int, context_field: str, batch_size: int, sequences: int | None
+    inputs: Inputs,
+    *,
+    context_length: int,
+    context_field: str,
+    batch_size: int,
+    sequences: int | None,
+    needs_validation: bool = True,
 ) -> Iterator[FieldViolation]:
     """Count the text: a token is at least one byte, so what is too short in bytes is too short in tokens of any kind.
 
-    `sequences` is how many were asked for in an evaluation, if there must be as many.
+    `sequences` is how many were asked for in an evaluation, if there must be as many. Of rows, some must be held out
+    where the run `needs_validation`.
     """
     for path, dataset in inputs.paths():
         if not is_text(dataset):
-            yield from _too_few_rows(path, dataset)
+            yield from _too_few_rows(path, dataset, needs_validation=needs_validation)
             continue
         rows = 1 if inputs.mixture else batch_size
         yield from _too_short(path, dataset, context=context_length, field=context_field, batch=rows)
@@ -91,10 +98,10 @@ def _too_short(path: str, dataset: Dataset, *, context: int, field: str, batch: 
         yield FieldViolation(path, f"has {train:,} bytes to train on, and {needed}; {advice}")
 
 
-def _too_few_rows(path: str, dataset: Dataset) -> Iterator[FieldViolation]:
+def _too_few_rows(path: str, dataset: Dataset, *, needs_validation: bool) -> Iterator[FieldViolation]:
     if dataset.split.train_rows < 1:
         yield FieldViolation(path, "has no rows to train on; upload more rows, or hold out a smaller part")
-    elif path == "spec.dataset" and dataset.split.validation_rows < 1:
+    elif needs_validation and path == "spec.dataset" and dataset.split.validation_rows < 1:
         yield FieldViolation(path, "has no rows to validate on; upload more rows, or hold out a larger part")
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from services.domain.counting import counted
-from services.domain.datasets import TRAINABLE, Dataset, RowKind, RowStatistics, SignalCounts
+from services.domain.datasets import TRAINABLE, Dataset, RowKind, SignalCounts
 from services.domain.errors import FieldViolation
 from services.domain.inputs import Inputs, is_text
-from services.domain.methods import OF_PAIRS, Method
+from services.domain.methods import OF_PAIRS, OF_PREFERENCES, Method
 
 EXAMPLES = frozenset([RowKind.TEXT, RowKind.PROMPT_COMPLETION, RowKind.MESSAGES])
 """Rows whose next token is learnt."""
@@ -43,13 +43,40 @@ def kind_violations(inputs: Inputs, *, method: Method | None) -> Iterator[FieldV
             yield FieldViolation(path, f"{description}{_instead(dataset, method)}")
 
 
+def usable_rows(inputs: Inputs, *, method: Method) -> int:
+    """Return how many rows of all datasets the method could learn from; of rows that occur again each one."""
+    return sum(_of(dataset, method, dataset.split.train_rows, _train_signals(dataset)) for dataset in inputs.datasets)
+
+
+def held_out_rows(inputs: Inputs, *, method: Method) -> int:
+    """Return how many rows of all datasets are kept to measure the method on."""
+    signals = [each.row_statistics.validation_signals if each.row_statistics else None for each in inputs.datasets]
+    counted_rows = zip(inputs.datasets, signals, strict=True)
+    return sum(_of(each, method, each.split.validation_rows, found or SignalCounts()) for each, found in counted_rows)
+
+
+def count_violations(inputs: Inputs, *, method: Method, batch_size: int, patience: int) -> Iterator[FieldViolation]:
+    """Name the batch that is larger than all that there is to learn from, and a wait for what is never measured."""
+    if method not in OF_PREFERENCES:
+        return
+    there_are = usable_rows(inputs, method=method)
+    if there_are < batch_size:
+        description = (
+            f"must be at most {there_are}, the rows that METHOD_{method.name} can learn from, got {batch_size}"
+        )
+        yield FieldViolation("spec.optimization.batch_size", description)
+    if patience > 0 and not held_out_rows(inputs, method=method):
+        description = f"needs rows to validate on, and METHOD_{method.name} has none; hold some out"
+        yield FieldViolation("spec.regularization.early_stopping.patience", description)
+
+
 def held(dataset: Dataset) -> str:
     """Return in words what there is to train on in a dataset, with the counts of each kind."""
     statistics = dataset.row_statistics
     if statistics is None:
         return "plain text"
     if statistics.kind is RowKind.FEEDBACK:
-        counts = statistics.train_signals or SignalCounts()
+        counts = _train_signals(dataset)
         parts = [counted(getattr(counts, f"{noun}s"), noun) for noun in ("pair", "label", "example")]
         return f"{parts[0]}, {parts[1]} and {parts[2]} to train on"
     return f"{counted(dataset.split.train_rows, 'row')} of {NAMES[statistics.kind]} to train on"
@@ -61,12 +88,22 @@ def _usable(dataset: Dataset, method: Method | None) -> bool:
     statistics = dataset.row_statistics
     if statistics is None or statistics.kind not in rows_of(method):
         return False
-    return statistics.kind is not RowKind.FEEDBACK or _of_feedback(statistics, method) > 0
+    return statistics.kind is not RowKind.FEEDBACK or _of_feedback(_train_signals(dataset), method) > 0
 
 
-def _of_feedback(statistics: RowStatistics, method: Method | None) -> int:
+def _of(dataset: Dataset, method: Method, rows: int, signals: SignalCounts) -> int:
+    """Return how many of the rows of a part the method learns from."""
+    if dataset.row_kind not in rows_of(method):
+        return 0
+    return _of_feedback(signals, method) if dataset.row_kind is RowKind.FEEDBACK else rows
+
+
+def _train_signals(dataset: Dataset) -> SignalCounts:
+    return (dataset.row_statistics.train_signals if dataset.row_statistics else None) or SignalCounts()
+
+
+def _of_feedback(counts: SignalCounts, method: Method | None) -> int:
     """Return how many rows of a feedback set the method learns from."""
-    counts = statistics.train_signals or SignalCounts()
     if method in OF_PAIRS:
         return counts.pairs
     if method is Method.KTO:

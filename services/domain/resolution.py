@@ -12,8 +12,9 @@ from services.domain.errors import InvalidField
 from services.domain.filling import either
 from services.domain.fine_tuning import LORA_TARGETS, BaseModel, FineTuneDraft, FineTuneSpec, LoraDraft, LoraSpec
 from services.domain.inputs import Inputs, is_text
+from services.domain.method_rows import usable_rows
 from services.domain.method_settings import fill_grpo, fill_preference, learning_rate_of
-from services.domain.methods import Method
+from services.domain.methods import OF_PREFERENCES, Method
 from services.domain.names import did_you_mean
 from services.domain.presets import DEFAULT_PRESET, PRESETS, Preset, feed_forward_width_for
 from services.domain.run_settings import EvaluationSpec, Precision
@@ -136,7 +137,7 @@ def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found
         optimization=filling.fill_optimization(
             draft.optimization,
             learning_rate=learning_rate_of(method, adapted=draft.lora is not None),
-            batch_size=limits.FINE_TUNE_BATCH_SIZE_DEFAULT,
+            batch_size=_batch_size(method, inputs),
             micro_batch_size=None,
             steps=steps,
         ),
@@ -156,6 +157,13 @@ def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found
         preference=fill_preference(draft.preference, method=method),
         grpo=fill_grpo(draft.grpo, method=method, reward_model=inputs.reward_model),
     )
+
+
+def _batch_size(method: Method, inputs: Inputs) -> int:
+    """Return the default, or all rows there are: people judge fewer answers than there are texts."""
+    if method not in OF_PREFERENCES:
+        return limits.FINE_TUNE_BATCH_SIZE_DEFAULT
+    return max(1, min(limits.FINE_TUNE_BATCH_SIZE_DEFAULT, usable_rows(inputs, method=method)))
 
 
 def _lora(draft: LoraDraft) -> LoraSpec:

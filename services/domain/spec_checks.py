@@ -9,8 +9,9 @@ from services.domain.datasets import DatasetFormat
 from services.domain.errors import FieldViolation
 from services.domain.fine_tuning import LORA_TARGETS, FineTuneDraft, FineTuneSpec, LoraSpec
 from services.domain.inputs import Inputs
-from services.domain.method_rows import kind_violations
+from services.domain.method_rows import count_violations, kind_violations
 from services.domain.method_settings import method_violations
+from services.domain.methods import OF_PREFERENCES
 from services.domain.names import CHOSEN_ID_RULE, did_you_mean, is_chosen_id
 from services.domain.optimization_checks import optimization_violations
 from services.domain.ranges import outside
@@ -69,8 +70,16 @@ def fine_tune_violations(spec: FineTuneSpec, *, draft: FineTuneDraft, inputs: In
             context_field="context_length",
             batch_size=spec.optimization.batch_size,
             sequences=None,
+            needs_validation=spec.method not in OF_PREFERENCES,
         )
+        found += _rows_of_method(spec, inputs=inputs)
     return found + context + data
+
+
+def _rows_of_method(spec: FineTuneSpec, *, inputs: Inputs) -> Iterator[FieldViolation]:
+    patience = spec.regularization.early_stopping.patience
+    batch_size = spec.optimization.batch_size
+    yield from count_violations(inputs, method=spec.method, batch_size=batch_size, patience=patience)
 
 
 def _shared(

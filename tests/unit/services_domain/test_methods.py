@@ -15,7 +15,14 @@ from services.domain.memory import load_of, peak_bytes
 from services.domain.methods import GrpoDraft, Method, PreferenceDraft, PreferenceSpec
 from services.domain.optimization import OptimizationDraft
 from services.domain.resolution import resolve_fine_tune
-from services.domain.run_settings import LossOn, MixturePartDraft, RegularizationDraft, RowsDraft, SamplesDraft
+from services.domain.run_settings import (
+    EarlyStoppingDraft,
+    LossOn,
+    MixturePartDraft,
+    RegularizationDraft,
+    RowsDraft,
+    SamplesDraft,
+)
 from tests.unit.services_domain.test_fine_tuning import BASE, DRAFT, FOUND
 from tests.unit.services_domain.test_resolution import dataset, inputs, rows
 
@@ -305,3 +312,29 @@ def test_what_was_kept_before_there_were_methods_is_learning_from_examples() -> 
     assert FineTuneSpec.from_json(preferring.to_json()) == preferring
     scored = tune(Method.GRPO)
     assert FineTuneSpec.from_json(scored.to_json()) == scored
+
+
+def test_a_batch_is_no_larger_than_all_that_was_judged() -> None:
+    few = rows_of(RowKind.FEEDBACK, signals=FEEDBACK)
+    assert tune(Method.DPO, few).optimization.batch_size == 3
+    assert tune(Method.KTO, few).optimization.batch_size == 2
+    assert tune(Method.SFT, few).optimization.batch_size == 8
+    assert complaints(Method.DPO, few, optimization=OptimizationDraft(batch_size=4)) == {
+        "spec.optimization.batch_size": "must be at most 3, the rows that METHOD_DPO can learn from, got 4"
+    }
+
+
+def test_what_was_judged_need_not_be_held_out_unless_the_run_waits_for_it() -> None:
+    none = rows_of(RowKind.PREFERENCE)
+    none = dataclasses.replace(none, split=dataclasses.replace(none.split, validation_rows=0))
+    assert tune(Method.DPO, none).method is Method.DPO
+    patient = RegularizationDraft(early_stopping=EarlyStoppingDraft(patience=2))
+    assert tune(Method.DPO, regularization=patient).regularization.early_stopping.patience == 2
+    said = complaints(Method.DPO, none, regularization=patient)
+    assert list(said) == ["spec.regularization.early_stopping.patience"]
+    # A feedback set may hold out rows of another kind only.
+    said = complaints(Method.DPO, rows_of(RowKind.FEEDBACK, signals=FEEDBACK), regularization=patient)
+    words = "needs rows to validate on, and METHOD_DPO has none; hold some out"
+    assert said == {"spec.regularization.early_stopping.patience": words}
+    talks = dataclasses.replace(none, row_statistics=rows(RowKind.MESSAGES).row_statistics)
+    assert "no rows to validate on" in complaints(Method.SFT, talks)["spec.dataset"]
