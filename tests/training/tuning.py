@@ -80,7 +80,8 @@ def with_rows(shop: Workshop, rows: list[dict[str, Any]], *, held_out: list[dict
     """The same with JSONL rows as the dataset."""
     parts = [b"".join(json.dumps(row).encode() + b"\n" for row in part) for part in (rows, held_out)]
     stored = shop.bench.store.put(f"datasets/{uuid.uuid4().hex}", b"".join(parts))
-    kinds = {"text": "TEXT", "prompt": "PROMPT_COMPLETION", "messages": "MESSAGES"}
+    kinds = {"kind": "FEEDBACK", "chosen": "PREFERENCE", "label": "LABELLED"}
+    kinds |= {"text": "TEXT", "prompt": "PROMPT_COMPLETION", "messages": "MESSAGES"}
     kind = next(kinds[key] for key in kinds if key in rows[0])
     dataset = workers_pb2.DatasetArtifact(
         name="projects/p/datasets/rows",

@@ -6,7 +6,7 @@ from artifacts import StoreUnavailable
 from trainer_worker.trainer.engine import memory
 from trainer_worker.trainer.failures import TrainingFailed, diverged
 from trainer_worker.trainer.keeping import keep_surely
-from trainer_worker.trainer.overfitting import publishes_best
+from trainer_worker.trainer.overfitting import best_in_words, publishes_best
 from trainer_worker.trainer.run import Run
 from trainer_worker.trainer.telling import Told, info
 from trainer_worker.trainer.weights import put_back
@@ -41,5 +41,5 @@ def choose_best(run: Run) -> Iterator[Told]:
     put_back(run, run.best)
     state.validation_loss, state.validation_bits_per_byte = state.best_loss, state.best_bits_per_byte
     run.predicts = True
-    message = f"Publishes the weights after step {state.best_step}, of the lowest held-out loss: {state.best_loss:.4f}."
+    message = f"Publishes the weights after step {state.best_step}, of the {best_in_words(run)}."
     yield info("best_published", message, {"step": state.best_step, "loss": state.best_loss})

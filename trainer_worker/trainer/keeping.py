@@ -62,6 +62,7 @@ def snapshot(run: Run, *, complete: bool) -> Waiting:
             weights=weights,
             adapters=moving_weights(run) if run.adapted else None,
             best=None if complete else run.best,
+            reference=None if complete or run.reference is None else run.reference.tensors(),
             optimizer=run.optimizer,
             tokenizer=run.tokenizer,
             state=state,

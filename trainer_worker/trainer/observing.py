@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from trainer_worker.trainer.blame import blame
 from trainer_worker.trainer.engine import memory
 from trainer_worker.trainer.engine.generate import DrawRule, continue_tokens
+from trainer_worker.trainer.engine.reward_model import RewardModel
 from trainer_worker.trainer.overfitting import take_note
 from trainer_worker.trainer.run import Run
 from trainer_worker.trainer.telling import Told, progress
@@ -57,10 +58,10 @@ def measure(run: Run) -> Generator[Told, None, dict[str, float]]:
 def sample(run: Run) -> Iterator[Told]:
     """Draws a continuation of the prompt, the same one each time it is drawn from the same weights.
 
-    Weights that are no numbers have nothing to say; the recipe ends the run over them.
+    Weights that are no numbers have nothing to say, and the recipe ends the run over them; nor have reward models.
     """
     state, tokenizer = run.state, run.tokenizer
-    if not run.weights_are_finite():
+    if not run.weights_are_finite() or isinstance(run.model, RewardModel):
         return
     drawn: list[int] = []
     run.model.eval()

@@ -1,4 +1,7 @@
-"""What held-out loss says while training goes on: which weights are the best, when to stop, and when to warn."""
+"""What held-out data says while training goes on: which weights are the best, when to stop, and when to warn.
+
+What counts is the loss; of methods that compare pairs the accuracy, and of equal accuracies the lower loss.
+"""
 
 import math
 from collections.abc import Iterator
@@ -24,13 +27,31 @@ def take_note(run: Run, evaluation: Evaluation) -> Iterator[Told]:
         yield from no_held_out_loss(run, evaluation.loss)
         return
     state.validation_loss, state.validation_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
-    if state.best_loss is None or evaluation.loss < state.best_loss:
+    if is_best(run, evaluation):
         state.best_loss, state.best_bits_per_byte = evaluation.loss, evaluation.bits_per_byte
+        state.best_accuracy = evaluation.accuracy
         state.best_step, state.best_training_loss = state.step, training_loss
         keep_best(run)
-    count_in_vain(run, evaluation.loss)
+    count_in_vain(run, evaluation.loss if evaluation.accuracy is None else 1 - evaluation.accuracy)
     yield from warn(run, training_loss)
     yield from stop_early(run)
+
+
+def is_best(run: Run, evaluation: Evaluation) -> bool:
+    state = run.state
+    if state.best_loss is None:
+        return True
+    if evaluation.accuracy is None or state.best_accuracy is None:
+        return evaluation.loss < state.best_loss
+    return (-evaluation.accuracy, evaluation.loss) < (-state.best_accuracy, state.best_loss)
+
+
+def best_in_words(run: Run) -> str:
+    """What the best weights are told by, and how good they are."""
+    state = run.state
+    if state.best_accuracy is None:
+        return f"lowest held-out loss: {state.best_loss:.4f}"
+    return f"highest held-out accuracy: {state.best_accuracy:.1%}"
 
 
 def no_held_out_loss(run: Run, loss: float) -> Iterator[Told]:
@@ -55,7 +76,8 @@ def keep_best(run: Run) -> None:
 
 
 def count_in_vain(run: Run, loss: float) -> None:
-    """An evaluation is in vain if it is not better by `min_delta` than the last one that was not."""
+    """An evaluation is in vain if it is not better by `min_delta` than the last one that was not. Of pairs, `loss` is
+    the share that comes out the wrong way round."""
     state, rule = run.state, run.spec.regularization.early_stopping
     if state.patience_loss is None or loss < state.patience_loss - rule.min_delta:
         state.patience_loss, state.evaluations_in_vain = loss, 0
@@ -74,7 +96,7 @@ def stop_early(run: Run) -> Iterator[Told]:
         return
     message = (
         f"Training ends with step {state.last_step}: {patience} evaluations in a row were no better. "
-        f"The lowest held-out loss was {state.best_loss:.4f} after step {state.best_step}."
+        f"After step {state.best_step} there was the {best_in_words(run)}."
     )
     details = {"step": state.step, "best_step": state.best_step, "best_loss": state.best_loss}
     yield info("stopped_early", message, details)
@@ -91,9 +113,10 @@ def warn(run: Run, training_loss: float | None) -> Iterator[Told]:
     state.overfitting_told = True
     if run.told_before:
         return
+    unit = " nats per token" if state.best_accuracy is None else ""
     message = (
         f"The model begins to learn its data by heart: since step {state.best_step} the held-out loss went up from "
-        f"{state.best_loss:.4f} to {state.validation_loss:.4f} nats per token, while the training loss went down from "
+        f"{state.best_loss:.4f} to {state.validation_loss:.4f}{unit}, while the training loss went down from "
         f"{best:.4f} to {training_loss:.4f}. More data, fewer steps, dropout, weight decay or early stopping help."
     )
     details = {"step": state.step, "best_step": state.best_step, "training_loss": training_loss}

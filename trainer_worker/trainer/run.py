@@ -57,6 +57,22 @@ class Kept:
     trouble: NotKept | None = None
 
 
+@dataclasses.dataclass
+class Reference:
+    """What the base makes of the answers that a run learns from, in nats: NaN where that is not known.
+
+    Shapes: both (rows, answers), float32, on the CPU, one row for each of the training and of the validation part.
+    """
+
+    training: Tensor
+    validation: Tensor
+    complete: Callable[[np.ndarray], Generator[Told, None, None]]
+    """Computes what is not known of rows of the training part."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"training": self.training, "validation": self.validation}
+
+
 @dataclasses.dataclass(frozen=True)
 class Found:
     """What passing forward and backward over a batch has found, beside the gradients that it left in the weights.
@@ -123,12 +139,13 @@ class Run:
     resumed: bool
     adapted: bool = False
     best: dict[str, Tensor] | None = None
+    reference: Reference | None = None
     scratch: pathlib.Path = pathlib.Path()
     predicts: bool = True
 
     def predict(self, batch: Batch) -> Tensor:
         """The hidden state at every position, from which the next token follows. Shape (B, T, D)."""
-        return self.hidden(batch.tokens_BT, positions_BT=batch.positions_BT, documents_BT=batch.documents_BT)
+        return self.hidden(batch.tokens_BT, **batch.places)
 
     def weights_are_finite(self) -> bool:
         return is_finite(self.model)

@@ -41,7 +41,7 @@ class StoredAdapters:
         Raises: BadCheckpoint if they do not fit.
         """
         self.put_onto(model)
-        return decoder_of(model.config, merge(model))
+        return decoder_of(model.config, merge(model), type(model))
 
 
 def has_adapters(folder: pathlib.Path) -> bool:

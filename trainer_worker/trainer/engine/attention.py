@@ -19,16 +19,19 @@ def causal_bias(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     documents_BT: Tensor | None = None,
+    parents_BT: Tensor | None = None,
     window: int | None = None,
 ) -> Tensor:
     """Zero where a query sees a key, minus infinity where the key comes after it, or `window` or more before it, or is
-    of another document. Shape (T, T), or (B, 1, T, T) with documents."""
+    of another document, unless that is the parent of the query's. Shape (T, T), or (B, 1, T, T) with documents."""
     bias_TT = torch.full((length, length), float("-inf"), device=device, dtype=dtype).triu_(1)
     if window is not None and window < length:
         bias_TT += torch.full_like(bias_TT, float("-inf")).tril_(-window)
     if documents_BT is None:
         return bias_TT
     foreign_BTT = documents_BT[:, :, None] != documents_BT[:, None, :]
+    if parents_BT is not None:
+        foreign_BTT &= parents_BT[:, :, None] != documents_BT[:, None, :]
     return bias_TT.masked_fill(foreign_BTT, float("-inf"))[:, None]
 
 

@@ -6,6 +6,7 @@ B rows   T positions
 import dataclasses
 import operator
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +21,16 @@ class Batch:
 
     Shapes, all (B, T) int64: `tokens_BT` goes in; `targets_BT` is the token after each, IGNORED where the loss does not
     count; `positions_BT` is the place inside the document (None: 0 to T - 1); `documents_BT` is the number of the
-    document inside the row, and a token sees its own document only (None: one document a row). `supervised_B` is kept
-    on the CPU, so that asking for it never waits for a device.
+    document inside the row, and a token sees its own document only (None: one document a row), and the one that its
+    document goes on from, by `parents_BT` (None: none does). `supervised_B` is kept on the CPU, so that asking for it
+    never waits for a device.
     """
 
     tokens_BT: Tensor
     targets_BT: Tensor
     positions_BT: Tensor | None = None
     documents_BT: Tensor | None = None
+    parents_BT: Tensor | None = None
     supervised_B: np.ndarray = None  # type: ignore[assignment] # counted when it is not given
 
     def __post_init__(self) -> None:
@@ -42,6 +45,12 @@ class Batch:
     def positions(self) -> int:
         """How many are computed, filled or not."""
         return self.tokens_BT.numel()
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """Where its tokens stand and what they see, as `Decoder.hidden` wants it."""
+        parents = {} if self.parents_BT is None else {"parents_BT": self.parents_BT}
+        return {"positions_BT": self.positions_BT, "documents_BT": self.documents_BT, **parents}
 
     @property
     def rows(self) -> int:
@@ -68,6 +77,7 @@ class Batch:
             targets_BT=change(self.targets_BT),
             positions_BT=None if self.positions_BT is None else change(self.positions_BT),
             documents_BT=None if self.documents_BT is None else change(self.documents_BT),
+            parents_BT=None if self.parents_BT is None else change(self.parents_BT),
             supervised_B=supervised_B,
         )
 

@@ -5,6 +5,7 @@ Beside config.json and tokenizer.json of a stored model:
     model.safetensors        the weights; not in a checkpoint on the way of a run that trains adapters only
     adapter.safetensors      of a run that trains adapters: these, described by adapter_config.json
     best.safetensors         of a run that publishes its best weights: what moved, as it was then
+    reference.safetensors    of a run that compares with its base: what that makes of the rows, see trainer/reference.py
     optimizer.safetensors    the optimizer's state by `{name}.{weight}`; empty before the first step
     state.json               TrainingState, and the random generators
 
@@ -68,6 +69,7 @@ class TrainingState:
     validation_bits_per_byte: float | None = None
     best_loss: float | None = None
     best_bits_per_byte: float | None = None
+    best_accuracy: float | None = None
     best_step: int = 0
     patience_loss: float | None = None
     evaluations_in_vain: int = 0
@@ -111,6 +113,7 @@ def fill_checkpoint(
     weights: dict[str, Tensor] | None,
     adapters: dict[str, Tensor] | None,
     best: dict[str, Tensor] | None,
+    reference: dict[str, Tensor] | None,
     optimizer: Moments,
     tokenizer: Tokenizer,
     state: TrainingState,
@@ -119,9 +122,10 @@ def fill_checkpoint(
     faultpoint("checkpoint_begins")
     if weights is not None:
         save_weights(folder, weights)
-    save_config(folder, model.config, tokenizer)
+    save_config(folder, model, tokenizer)
     faultpoint("checkpoint_model")
-    for tensors, name in ((adapters, "adapter"), (best, "best"), (optimizer.tensors(), "optimizer")):
+    kept = {"adapter": adapters, "best": best, "reference": reference, "optimizer": optimizer.tensors()}
+    for name, tensors in kept.items():
         if tensors is not None:
             save_tensors(tensors, folder / f"{name}.safetensors")
     faultpoint("checkpoint_optimizer")

@@ -7,6 +7,7 @@ what others call `q_proj`, `k_proj` and so on, and can be exchanged with them.
     X rows and positions   D width of the input   O width of the output   R rank   E all ranks of a layer together
 """
 
+import contextlib
 import dataclasses
 import difflib
 import math
@@ -20,6 +21,7 @@ from torch.nn import functional
 
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.model import Decoder, ModelConfig
+from trainer_worker.trainer.engine.reward_model import RewardModel
 from tutelage.v1 import training_pb2
 
 TARGETS = ("query", "key", "value", "out", "gate", "up", "down")
@@ -127,6 +129,7 @@ class AdaptedLinear(nn.Linear):
     """A linear layer whose own weight is frozen, with low-rank matrices beside some of its parts, or none."""
 
     cast_weight: Tensor | None  # the weight as products want it, if `hold_cast` was called
+    aside = False  # whether its matrices do not count for now
     adapters: nn.ModuleDict
 
     def __init__(self, frozen: nn.Linear, *, settings: LoraSettings, parts: tuple[Place, ...]) -> None:
@@ -163,7 +166,7 @@ class AdaptedLinear(nn.Linear):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else input.dtype
         held = self.cast_weight
         weight_OD = held if held is not None and held.dtype == dtype else self.weight
-        if not self.adapters:
+        if not self.adapters or self.aside:
             return functional.linear(input, weight_OD, self.bias)
         x_XD = input.to(dtype).flatten(0, -2)
         seen_XD = functional.dropout(x_XD, self.settings.dropout) if self.training and self.settings.dropout else None
@@ -255,6 +258,8 @@ def add_adapters(model: Decoder, spec: training_pb2.LoraSpec, *, seed: int) -> L
 def adapted_layers(model: Decoder, settings: LoraSettings) -> Iterator[AdaptedLinear]:
     """Freezes every weight, and puts a layer that can hold adapters in place of each linear one of the blocks."""
     model.requires_grad_(False)
+    if isinstance(model, RewardModel):
+        model.head.requires_grad_(True)
     for block in model.blocks:
         for name, parts in places(model.config).items():
             room, own = name.split(".")
@@ -284,9 +289,25 @@ def hold_cast(model: nn.Module, dtype: torch.dtype) -> None:
         layer.hold_cast(dtype)
 
 
+@contextlib.contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
+    """Within it, the model computes what its base does."""
+    layers = [layer for _, layer in layers_of(model)]
+    for layer in layers:
+        layer.aside = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.aside = False
+
+
 def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """What learns, as it lives: `{layer}.adapters.{target}.a` (R, D) and `.b` (O, R), float32."""
+    """What learns, as it lives: `{layer}.adapters.{target}.a` (R, D) and `.b` (O, R), float32; and the head of a reward
+    model, `head.weight` (1, D)."""
     tensors: dict[str, Tensor] = {}
+    if isinstance(model, RewardModel):
+        tensors["head.weight"] = model.head.weight.detach()
     for name, layer in layers_of(model):
         tensors |= {f"{name}.adapters.{key}": tensor for key, tensor in layer.adapters.state_dict().items()}
     return tensors

@@ -28,6 +28,10 @@ from trainer_worker.trainer.engine.rotary import rotary_tables, rotate
 INITIAL_DEVIATION = 0.02
 
 
+# The document of each token, and the one that it goes on from: both (B, T), or None.
+Lines = tuple[Tensor | None, Tensor | None]
+
+
 @dataclasses.dataclass(frozen=True)
 class Dropout:
     """Shares of numbers that are left out at random while training."""
@@ -124,9 +128,14 @@ class Decoder(nn.Module):
         *,
         positions_BT: Tensor | None = None,
         documents_BT: Tensor | None = None,
+        parents_BT: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
-        """What `forward` unembeds, for those who need the logits of few positions. Returns (B, T, D)."""
+        """What `forward` unembeds, for those who need the logits of few positions. Returns (B, T, D).
+
+        With `parents_BT` (B, T), a token also sees the document that its own one goes on from, as far as that stands
+        before it; a row may then be longer than the context, as long as no position is.
+        """
         if cache is not None and positions_BT is None:
             positions_BT = cache.next_positions(tokens_BT.shape[1])
         hidden_BTD = self.embedding(tokens_BT)
@@ -134,7 +143,8 @@ class Decoder(nn.Module):
             hidden_BTD = hidden_BTD * self.config.embedding_scale
         dropout = self.dropout if self.training else Dropout()
         hidden_BTD = dropped(hidden_BTD, dropout.embedding)
-        whole, local = self.sights(hidden_BTD, positions_BT, documents_BT, cache, dropout)
+        lines = documents_BT, parents_BT
+        whole, local = self.sights(hidden_BTD, positions_BT, lines, cache, dropout)
         recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
         for index, block in enumerate(self.blocks):
             sight = local if index in self.config.local_layers else whole
@@ -149,13 +159,15 @@ class Decoder(nn.Module):
         self,
         hidden_BTD: Tensor,
         positions_BT: Tensor | None,
-        documents_BT: Tensor | None,
+        lines: Lines,
         cache: KeyValueCache | None,
         dropout: Dropout,
     ) -> tuple[Sight, Sight]:
         """What layers share: those that see everything, and those that see the nearest keys only."""
         config, length = self.config, hidden_BTD.shape[1]
-        last = length - 1 if cache is None or positions_BT is None else int(positions_BT.max())
+        last = length - 1
+        if positions_BT is not None:  # asking a GPU for the largest would wait for it, and the tables end there anyway
+            last = 0 if cache is None else int(positions_BT.max())
         if last >= config.context_length:
             raise IndexError(f"position {last} is beyond the context length {config.context_length}")
         rows: slice | Tensor = slice(length) if positions_BT is None else positions_BT
@@ -173,16 +185,15 @@ class Decoder(nn.Module):
         if config.local_rotary_base is not None:
             cosine, sine = self.local_rotary_cosine[rows], self.local_rotary_sine[rows]
             local = dataclasses.replace(whole, cosine=cosine.unsqueeze(-2), sine=sine.unsqueeze(-2))
-        bias = self.bias(hidden_BTD, whole, documents_BT, window=None)
+        bias = self.bias(hidden_BTD, whole, lines, window=None)
         window = config.sliding_window
-        narrow = bias if window is None else self.bias(hidden_BTD, whole, documents_BT, window=window)
+        narrow = bias if window is None else self.bias(hidden_BTD, whole, lines, window=window)
         return dataclasses.replace(whole, bias=bias), dataclasses.replace(local, bias=narrow)
 
-    def bias(
-        self, hidden_BTD: Tensor, sight: Sight, documents_BT: Tensor | None, *, window: int | None
-    ) -> Tensor | None:
+    def bias(self, hidden_BTD: Tensor, sight: Sight, lines: Lines, *, window: int | None) -> Tensor | None:
         """What is added to scores; None where the fused kernel needs nothing to be added."""
         device, config = hidden_BTD.device, self.config
+        documents_BT, parents_BT = lines
         autocast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if autocast else hidden_BTD.dtype
         if sight.cache is not None and sight.positions is not None:
@@ -192,7 +203,8 @@ class Decoder(nn.Module):
         plain = plain_wins(device.type, **shape, soft_cap=config.attention_soft_cap)
         if not plain and documents_BT is None and (window is None or window >= length):
             return None
-        return causal_bias(length, device=device, dtype=dtype, documents_BT=documents_BT, window=window)
+        seen = {"documents_BT": documents_BT, "parents_BT": parents_BT}
+        return causal_bias(length, device=device, dtype=dtype, window=window, **seen)
 
     def unembed(self, hidden_BTD: Tensor) -> Tensor:
         """Shapes: (…, D) to (…, V)."""

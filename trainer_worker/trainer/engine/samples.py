@@ -5,7 +5,7 @@ B rows   T positions
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -40,8 +40,8 @@ class Samples(Protocol):
     context_length: int
     tokens: int
 
-    def read(self, indices: np.ndarray) -> Batch:
-        """The sequences of the given numbers."""
+    def read(self, indices: np.ndarray) -> Any:
+        """The sequences of the given numbers: a `Batch`; or a `Lesson`, of rows of answers."""
 
     def order(self, samples: np.ndarray, *, seed: int) -> np.ndarray:
         """The number of the sequence that each sample is, samples counted over all epochs. Shape (n,), int64."""

@@ -12,6 +12,7 @@ from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.families.writing import write_folder
 from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.peft_files import write_peft
+from trainer_worker.trainer.engine.reward_model import not_for_text
 from trainer_worker.trainer.engine.stored_model import StoredModel, read_config
 from trainer_worker.trainer.telling import Told, info, progress
 from tutelage.v1 import training_pb2
@@ -70,9 +71,11 @@ def export_adapters(
             help = "Only a version that was tuned with `lora` has some; export the whole model instead."
             raise UnusableData(f"{base.name} holds no adapters", help=help)
         adapters = read_adapters(source)
-        shape, _ = read_config(source)
+        shape, config = read_config(source)
     except (BadCheckpoint, CorruptFileSet) as error:
         raise UnusableData(f"{base.name} cannot be used: {error}") from error
+    if "head" in config:
+        raise not_for_text(base.name)
     write_peft(folder, adapters, base=base.base.name)
     message = f"Written for peft: adapters of rank {adapters.settings.rank}."
     yield info("exported", message, {"rank": adapters.settings.rank, "base": base.base.name})
