@@ -23,7 +23,16 @@ from tests.support.served_house import (
     sealed,
     served_house,
 )
-from tutelage.v1 import datasets_pb2, jobs_pb2, models_pb2, projects_pb2, training_pb2
+from tutelage.v1 import (
+    datasets_pb2,
+    duels_pb2,
+    feedback_pb2,
+    jobs_pb2,
+    models_pb2,
+    projects_pb2,
+    reviews_pb2,
+    training_pb2,
+)
 from tutelage_internal.v1 import access_pb2, access_pb2_grpc
 from tutelage_internal.v1.principal_pb2 import Principal
 
@@ -159,9 +168,43 @@ def test_a_revoked_key_is_dead_at_once_whatever_was_signed_before(served):
     assert reason_of(call(served, GET_CALLER, metadata=signed)) == "INVALID_KEY"
 
 
+# What a request must hold beside its name to be looked at.
+FILLED = {
+    jobs_pb2.DrawAnswersRequest: jobs_pb2.DrawAnswersRequest(
+        spec=training_pb2.DrawSpec(models=["projects/-/models/m"], prompts="projects/-/datasets/d")
+    ),
+    jobs_pb2.EvaluateModelRequest: jobs_pb2.EvaluateModelRequest(
+        spec=training_pb2.EvaluateSpec(model="projects/-/models/m", dataset="projects/-/datasets/d")
+    ),
+    models_pb2.PromoteModelRequest: models_pb2.PromoteModelRequest(alias="prod"),
+    duels_pb2.CreateDuelRequest: duels_pb2.CreateDuelRequest(
+        duel=duels_pb2.Duel(
+            champion="projects/-/models/m",
+            challenger="projects/-/models/n",
+            prompts="projects/-/datasets/d",
+            judge=duels_pb2.DUEL_JUDGE_REVIEWERS,
+        )
+    ),
+    feedback_pb2.SubmitFeedbackRequest: feedback_pb2.SubmitFeedbackRequest(
+        prompt=feedback_pb2.Prompt(text="a"),
+        candidates=[feedback_pb2.Candidate(text="b")],
+        judgement=feedback_pb2.Judgement(rating=9),
+    ),
+    feedback_pb2.RetractVoteRequest: feedback_pb2.RetractVoteRequest(reason="spam"),
+    reviews_pb2.CreateReviewRequest: reviews_pb2.CreateReviewRequest(
+        review=reviews_pb2.Review(
+            draw=training_pb2.DrawSpec(models=["projects/-/models/m"], prompts="projects/-/datasets/d")
+        )
+    ),
+    reviews_pb2.SubmitVoteRequest: reviews_pb2.SubmitVoteRequest(judgement=feedback_pb2.Judgement(rating=9)),
+}
+
+
 def named(method: Method, name: str) -> bytes:
     """A request of a method in which every field that holds a name holds this one."""
     request = method.request()
+    if method.request in FILLED:
+        request.CopyFrom(FILLED[method.request])
     for field in ("name", "parent"):
         if field in method.request.DESCRIPTOR.fields_by_name:
             setattr(request, field, name)
@@ -186,18 +229,38 @@ def named(method: Method, name: str) -> bytes:
     return request.SerializeToString()
 
 
+OF_VOTES = ("UndoVote", "GetVote", "RetractVote", "TraceVote")
+SUFFIXES = {
+    **dict.fromkeys(("GetModelVersion", "PromoteModel", "GetLineage"), "/versions/1"),
+    "GetAlias": "/aliases/prod",
+    "RollBackAlias": "/aliases/prod",
+    "SetGoldAnswer": "/items/1",
+    **dict.fromkeys(("SaveDraft", "SubmitVote", "SkipSeat"), "/seats/1"),
+}
+
+
 def shape_of_name(method: Method) -> str:
     """The shape of the name in a request, from what a wrong one is told."""
     service = method.service.rpartition(".")[2]
     if "parent" in method.request.DESCRIPTOR.fields_by_name:
         jobs = dict.fromkeys(("ListJobEvents", "ListCheckpoints", "ListJobFiles"), "jobs")
-        shapes = {**jobs, "ListModelVersions": "models"}
+        reviews = dict.fromkeys(("ListReviewItems", "ListOwnVotes"), "reviews")
+        shapes = {**jobs, **reviews, **dict.fromkeys(("ListModelVersions", "ListAliases"), "models")}
         return f"/{shapes[method.rpc]}/thing" if method.rpc in shapes else ""
     if method.rpc == "GetProject":
         return ""
-    kinds = {"Jobs": "jobs", "Datasets": "datasets", "Models": "models", "Projects": "apiKeys"}
-    kind = "uploads" if method.rpc.endswith("Upload") else kinds[service]
-    suffix = "/versions/1" if method.rpc == "GetModelVersion" else ""
+    kinds = {
+        "Jobs": "jobs",
+        "Datasets": "datasets",
+        "Models": "models",
+        "Projects": "apiKeys",
+        "Reviews": "reviews",
+        "Feedback": "feedbackSets",
+        "Duels": "duels",
+    }
+    odd = {**dict.fromkeys(OF_VOTES, "votes"), "RetrainModel": "models"}
+    kind = "uploads" if method.rpc.endswith("Upload") else odd.get(method.rpc, kinds[service])
+    suffix = SUFFIXES.get(method.rpc, "")
     return f"/{kind}/thing{suffix}"
 
 
