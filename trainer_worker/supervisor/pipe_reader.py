@@ -12,7 +12,7 @@ from trainer_worker.supervisor.watchdog import Watchdog
 from tutelage_internal.v1 import facts_pb2, pipe_pb2
 
 _CHUNK_BYTES = 64 * 1024
-_FACT_BYTES_MAX = 3 * 1024 * 1024  # with its envelope it must fit into a call of 4 MiB
+_FACT_BYTES_MAX = 4 * 1024 * 1024 - 64 * 1024  # with its envelope it must fit into a call of 4 MiB
 
 
 class PipeReader:

@@ -31,7 +31,7 @@ ANSWERS = "answers.jsonl"
 ANSWERS_TOGETHER = 256  # of each model: enough to keep all seats taken, few enough to be told soon
 PROMPTS_BETWEEN_SIGNS = 1000
 TEXT_CHARACTERS_MAX = 100_000
-TEXTS_BYTES_MAX = 3 << 20  # of one fact, which travels in 4 MiB
+TEXTS_BYTES_MAX = 3 << 20  # of one fact, its prompt counted; the numbers beside have the rest of its 4 MiB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +223,7 @@ def watched(
             return answers
         except NotFinite as error:
             raise UnusableData(f"{model} cannot be drawn from: {error}", help="Choose another version.") from error
-        yield progress(pipe_pb2.SECTION_STEP, step=step)
+        yield progress(pipe_pb2.SECTION_EVALUATE, step=step)
     drawing.close()
     return None
 
@@ -254,9 +254,9 @@ def told_block(
     for number, (prompt, answers) in enumerate(zip(block, found, strict=True), start=first + 1):
         for one in answers:
             file.write(json.dumps(line_of(number, prompt, one), ensure_ascii=False) + "\n")
-        yield facts_pb2.AnswersDrawn(
-            prompt_number=number, prompt=prompt_message(prompt), answers=list(candidates_of(answers))
-        )
+        asked = prompt_message(prompt)
+        candidates = candidates_of(answers, bytes_max=TEXTS_BYTES_MAX - asked.ByteSize())
+        yield facts_pb2.AnswersDrawn(prompt_number=number, prompt=asked, answers=list(candidates))
         if number > assignment.recorded_step:
             values = metrics_of(answers, tokens_per_second=tokens / seconds, seconds=seconds / len(block))
             yield jobs_pb2.MetricLogged(step=number, values=values)
@@ -294,10 +294,10 @@ def prompt_message(prompt: Prompt) -> feedback_pb2.Prompt:
     return feedback_pb2.Prompt(messages=turns) if turns else feedback_pb2.Prompt(text=prompt.text[:TEXT_CHARACTERS_MAX])
 
 
-def candidates_of(answers: Sequence[Drawn]) -> Iterator[feedback_pb2.Candidate]:
+def candidates_of(answers: Sequence[Drawn], *, bytes_max: int = TEXTS_BYTES_MAX) -> Iterator[feedback_pb2.Candidate]:
     """As they are told; if all together are more than a message holds, with shorter texts."""
     together = sum(len(one.answer.text.encode()) for one in answers)
-    longest = TEXT_CHARACTERS_MAX if together <= TEXTS_BYTES_MAX else TEXTS_BYTES_MAX // (4 * len(answers))
+    longest = TEXT_CHARACTERS_MAX if together <= bytes_max else max(bytes_max, 0) // (4 * len(answers))
     for one in answers:
         yield feedback_pb2.Candidate(
             text=one.answer.text[:longest],
