@@ -314,7 +314,7 @@ class Assignment(_message.Message):
 
     @_builtins.property
     def base(self) -> Global___ModelArtifact:
-        """For fine-tuning, export, and the import of an adapter: the model to begin with."""
+        """For fine-tuning, export, measuring, and the import of an adapter: the model to begin with."""
 
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelArtifact]:

@@ -40,10 +40,11 @@ def upload(
 ) -> None:
     """Upload text or rows. FILE is a path, or - for standard input.
 
-    .jsonl and .parquet hold rows: text, or prompt and completion, or messages. tokenizer.json holds a tokenizer, a
-    folder with a config.json the files of a model. All else is plain UTF-8 text. The upload is hashed, checked row by
-    row, and divided into a training and a validation part. If it breaks off, the same command goes on where it stopped,
-    within a day.
+    .jsonl and .parquet hold rows: text, or prompt and completion, or messages; prompts alone, or with checks; or judged
+    answers: prompt, chosen and rejected, or prompt, completion and label. tokenizer.json holds a tokenizer, a folder
+    with a config.json the files of a model. All else is plain UTF-8 text. The upload is hashed, checked row by row, and
+    divided into a training and a validation part. If it breaks off, the same command goes on where it stopped, within a
+    day.
 
     \b
     Example:
@@ -162,8 +163,19 @@ def held(dataset: "tutelage.Dataset") -> str:
     statistics = dataset.row_statistics
     if statistics is None or statistics.kind == "UNSPECIFIED":
         return form
-    kinds = {"TEXT": "texts", "PROMPT_COMPLETION": "prompts and completions", "MESSAGES": "conversations"}
-    return f"{kinds.get(statistics.kind, 'rows')} ({form})"
+    return f"{_ROWS.get(statistics.kind, 'rows')} ({form})"
+
+
+_ROWS = {
+    "TEXT": "texts",
+    "PROMPT_COMPLETION": "prompts and completions",
+    "MESSAGES": "conversations",
+    "PROMPT": "prompts",
+    "PREFERENCE": "pairs of a chosen and a rejected answer",
+    "LABELLED": "labelled answers",
+    "FEEDBACK": "feedback",
+    "CHECKS": "prompts with checks",
+}
 
 
 def row_details(dataset: "tutelage.Dataset") -> Mapping[str, str]:

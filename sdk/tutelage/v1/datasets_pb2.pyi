@@ -31,7 +31,9 @@ class _DatasetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dataset
     DATASET_FORMAT_TEXT: _DatasetFormat.ValueType  # 1
     """Plain UTF-8 text; a row is a line."""
     DATASET_FORMAT_JSONL: _DatasetFormat.ValueType  # 2
-    """One JSON object a line: `text`, or `prompt` and `completion`, or `messages`; the same in every row."""
+    """One JSON object a line: `text`, or `prompt` and `completion`, or `messages`, or one of the other kinds of `RowKind`;
+    the same in every row.
+    """
     DATASET_FORMAT_PARQUET: _DatasetFormat.ValueType  # 3
     """A Parquet file with these columns."""
     DATASET_FORMAT_MODEL_FILES: _DatasetFormat.ValueType  # 4
@@ -47,7 +49,9 @@ DATASET_FORMAT_UNSPECIFIED: DatasetFormat.ValueType  # 0
 DATASET_FORMAT_TEXT: DatasetFormat.ValueType  # 1
 """Plain UTF-8 text; a row is a line."""
 DATASET_FORMAT_JSONL: DatasetFormat.ValueType  # 2
-"""One JSON object a line: `text`, or `prompt` and `completion`, or `messages`; the same in every row."""
+"""One JSON object a line: `text`, or `prompt` and `completion`, or `messages`, or one of the other kinds of `RowKind`;
+the same in every row.
+"""
 DATASET_FORMAT_PARQUET: DatasetFormat.ValueType  # 3
 """A Parquet file with these columns."""
 DATASET_FORMAT_MODEL_FILES: DatasetFormat.ValueType  # 4

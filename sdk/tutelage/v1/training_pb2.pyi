@@ -679,7 +679,7 @@ class RowsSpec(_message.Message):
     CHAT_TEMPLATE_FIELD_NUMBER: _builtins.int
     DEDUPLICATE_FIELD_NUMBER: _builtins.int
     packing: _builtins.bool
-    """Whether several rows share a sequence, each seeing itself alone. Default true."""
+    """Whether several rows share a sequence, each seeing itself alone. Default true; of SFT and pretraining only."""
     loss_on: Global___LossOn.ValueType
     """Which tokens the loss counts."""
     chat_template: _builtins.str
@@ -1077,7 +1077,10 @@ class FineTuneSpec(_message.Message):
 
     @_builtins.property
     def optimization(self) -> Global___OptimizationSpec:
-        """How the weights are moved. Default learning rate: 1e-4, with `lora` 2e-4; default batch size 8."""
+        """How the weights are moved. Default learning rate of SFT: 1e-4, with `lora` 2e-4; of ORPO 8e-6 and 8e-5, of reward
+        models 1e-5 and 1e-4, of the other methods 1e-6 and 1e-5. Default batch size 8, and for methods that learn from
+        preferences at most what there is to learn from: a batch counts pairs, labelled answers or prompts.
+        """
 
     @_builtins.property
     def evaluation(self) -> Global___EvaluationSpec:
