@@ -1,7 +1,7 @@
 """What one row of a dataset must be: an object with `text`, or `prompt` and `completion`, or `messages`.
 
-Rows of prompts and of judged answers are those of `judged_rows`. Further keys are left alone. What is wrong is said with
-the path of the field, `messages[2].content`.
+Rows of prompts and of judged answers are those of `judged_rows`. Further keys are left alone. What is wrong is said
+with the path of the field, `messages[2].content`.
 """
 
 import collections
