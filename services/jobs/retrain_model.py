@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from services.domain.data_checks import text_violations
 from services.domain.datasets import Dataset
 from services.domain.errors import InvalidField, WrongState
 from services.domain.feedback_sets import FeedbackSet
@@ -10,7 +11,8 @@ from services.domain.fine_tuning import FineTuneSpec
 from services.domain.inputs import Inputs
 from services.domain.jobs import Job
 from services.domain.labels import label_violations
-from services.domain.method_rows import kind_violations
+from services.domain.method_rows import count_violations, kind_violations
+from services.domain.methods import OF_PREFERENCES
 from services.domain.models import ModelVersion
 from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
@@ -102,9 +104,24 @@ def _submitted(
 
 
 def _check_rows(inputs: Inputs, spec: FineTuneSpec) -> None:
-    """Refuse what the method cannot learn from any more. Raises: WrongState."""
-    wrong = [each.description for each in kind_violations(inputs, method=spec.method)]
-    if not wrong and inputs.dataset.split.validation_rows < 1:
-        wrong = ["has no rows to validate on any more"]
+    """Refuse what cannot be learnt any more with these settings. Raises: WrongState that names what is left."""
+    wrong = list(kind_violations(inputs, method=spec.method)) or [
+        *text_violations(
+            inputs,
+            context_length=spec.context_length,
+            context_field="context_length",
+            batch_size=spec.optimization.batch_size,
+            sequences=None,
+            needs_validation=spec.method not in OF_PREFERENCES,
+        ),
+        *count_violations(
+            inputs,
+            method=spec.method,
+            batch_size=spec.optimization.batch_size,
+            patience=spec.regularization.early_stopping.patience,
+        ),
+    ]
     if wrong:
-        raise WrongState.of(f"without the retracted votes {spec.dataset} {wrong[0]}", state="TOO_LITTLE_LEFT")
+        said = "; ".join(f"{each.field} {each.description}" for each in wrong)
+        words = f"{spec.dataset} is what is left, and it is too little for the same settings: {said}"
+        raise WrongState.of(f"{words}. Tune on it with others", state="TOO_LITTLE_LEFT")

@@ -158,13 +158,16 @@ def test_without_a_retracted_vote_nothing_is_done(
 
 
 def test_too_little_that_is_left_is_refused(feedback: FeedbackBench) -> None:
-    votes = [feedback.prefer(number) for number in range(3)]
-    version = feedback.tuned(feedback.freeze(), base=CHAT, method=Method.DPO)
-    for each in votes[:2]:
+    votes = [feedback.prefer(number) for number in range(6)]
+    version = feedback.tuned(feedback.freeze(validation_share=0), base=CHAT, method=Method.DPO)
+    feedback.retract(votes[0])
+    retrain(feedback, version)
+    for each in votes[1:3]:
         feedback.retract(each)
-    with pytest.raises(WrongState, match="no rows to validate on any more"):
+    with pytest.raises(WrongState, match="prefs-r3 is what is left.*batch_size must be at most 3"):
         retrain(feedback, version)
-    feedback.retract(votes[2])
+    for each in votes[3:]:
+        feedback.retract(each)
     with pytest.raises(WrongState, match="there is no vote that counts"):
         retrain(feedback, version)
 

@@ -68,6 +68,8 @@ def test_the_code_is_the_one_that_the_proto_promises(kind):
         "NO_SPACE": "RESOURCE_EXHAUSTED",
         "STALE_ATTEMPT": "ABORTED",
         "FACT_GAP": "OUT_OF_RANGE",
+        "SEAT_LOST": "FAILED_PRECONDITION",
+        "GATE_CLOSED": "FAILED_PRECONDITION",
     }
     assert CODES[kind].name == promised[kind.reason]
 
