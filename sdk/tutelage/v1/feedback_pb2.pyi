@@ -1067,7 +1067,7 @@ class ExportFeedbackSetResponse(_message.Message):
 
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """Whole lines of JSON in UTF-8."""
+    """Lines of JSON in UTF-8; one that is longer than 1 MiB goes on in the next message."""
     def __init__(
         self,
         *,

@@ -149,7 +149,7 @@ class FeedbackServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExportFeedbackSet(self, request, context):
-        """Sends a feedback set as JSON lines that other tools read.
+        """Sends a feedback set as JSON lines that other tools read. Errors: NOT_FOUND, FAILED_PRECONDITION if its rows are lost.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

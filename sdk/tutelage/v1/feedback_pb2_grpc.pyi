@@ -63,7 +63,7 @@ class FeedbackStub:
     ListFeedbackSets: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ListFeedbackSetsRequest, _feedback_pb2.ListFeedbackSetsResponse]
     """Lists feedback sets, newest first."""
     ExportFeedbackSet: _grpc.UnaryStreamMultiCallable[_feedback_pb2.ExportFeedbackSetRequest, _feedback_pb2.ExportFeedbackSetResponse]
-    """Sends a feedback set as JSON lines that other tools read."""
+    """Sends a feedback set as JSON lines that other tools read. Errors: NOT_FOUND, FAILED_PRECONDITION if its rows are lost."""
 
 @_typing.type_check_only
 class FeedbackAsyncStub(FeedbackStub):
@@ -95,7 +95,7 @@ class FeedbackAsyncStub(FeedbackStub):
     ListFeedbackSets: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ListFeedbackSetsRequest, _feedback_pb2.ListFeedbackSetsResponse]  # type: ignore[assignment]
     """Lists feedback sets, newest first."""
     ExportFeedbackSet: _aio.UnaryStreamMultiCallable[_feedback_pb2.ExportFeedbackSetRequest, _feedback_pb2.ExportFeedbackSetResponse]  # type: ignore[assignment]
-    """Sends a feedback set as JSON lines that other tools read."""
+    """Sends a feedback set as JSON lines that other tools read. Errors: NOT_FOUND, FAILED_PRECONDITION if its rows are lost."""
 
 class FeedbackServicer(metaclass=_abc_1.ABCMeta):
     """Takes feedback from applications, and makes feedback sets."""
@@ -178,6 +178,6 @@ class FeedbackServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.ExportFeedbackSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feedback_pb2.ExportFeedbackSetResponse], _abc.AsyncIterator[_feedback_pb2.ExportFeedbackSetResponse]]:
-        """Sends a feedback set as JSON lines that other tools read."""
+        """Sends a feedback set as JSON lines that other tools read. Errors: NOT_FOUND, FAILED_PRECONDITION if its rows are lost."""
 
 def add_FeedbackServicer_to_server(servicer: FeedbackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
