@@ -50,7 +50,7 @@ def rows_violations(draft: RowsDraft, *, inputs: Inputs) -> Iterator[FieldViolat
     if template is not None and not 1 <= len(template) <= limits.CHAT_TEMPLATE_CHARACTERS_MAX:
         description = f"must be 1 to {limits.CHAT_TEMPLATE_CHARACTERS_MAX} characters, got {len(template)}"
         yield FieldViolation(f"{path}.chat_template", description)
-    if template is not None and RowKind.MESSAGES not in kinds:
+    if template is not None and kinds <= {RowKind.TEXT, RowKind.PROMPT_COMPLETION}:
         yield FieldViolation(f"{path}.chat_template", f"renders `messages`, and the rows are {_words(kinds)}")
     if draft.loss_on is LossOn.COMPLETION and kinds <= {RowKind.TEXT}:
         yield FieldViolation(f"{path}.loss_on", "there is no completion in rows of `text`; leave it out")

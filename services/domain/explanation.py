@@ -62,7 +62,7 @@ def _summary(job: Job, around: Surroundings) -> str:
     words = {
         JobState.QUEUED: f"The job has waited {_span(around.now - job.create_time)} for a worker.",
         JobState.STARTING: f"workers/{job.worker_id} is starting attempt {job.epoch}.",
-        JobState.RUNNING: f"workers/{job.worker_id} has done {job.done_steps} of {counted(job.spec.steps, 'step')}.",
+        JobState.RUNNING: f"workers/{job.worker_id} has {_done(job)}.",
         JobState.FINALIZING: "The work is complete, and what it has made is being published.",
         JobState.SUCCEEDED: f"The job has published {job.model_version}." if job.model_version else _FILES_ARE_THERE,
         JobState.BACKOFF: f"Attempt {job.epoch} was lost, and the next one goes on from the last checkpoint.",
@@ -72,6 +72,12 @@ def _summary(job: Job, around: Surroundings) -> str:
         JobState.FAILED: f"The job failed: {job.failure.message if job.failure else ''}",
     }
     return words[job.state]
+
+
+def _done(job: Job) -> str:
+    if job.kind == "draw":
+        return f"answered {job.done_steps} of {counted(job.spec.steps, 'prompt')}"
+    return f"done {job.done_steps} of {counted(job.spec.steps, 'step')}"
 
 
 def _state_findings(job: Job, around: Surroundings) -> list[Finding]:

@@ -20,7 +20,7 @@ from services.domain.models import ModelVersion
 from services.domain.pages import PageRequest
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.work import DrawSpec
-from services.jobs import keeping_answers
+from services.jobs import keeping_answers, report_facts
 from services.jobs.accepting import enter, named
 from services.jobs.collect_checkpoints import collect_checkpoints
 from services.jobs.draw_answers import draw_answers
@@ -30,7 +30,8 @@ from services.jobs.get_job import get_job
 from services.jobs.list_jobs import list_jobs
 from tests.support.houses import A_TIME, Bench, add_project
 from tests.support.works import add_files, add_rows, claimed, published, reward_model
-from tutelage.v1 import jobs_pb2, training_pb2
+from tutelage.v1 import feedback_pb2, jobs_pb2, training_pb2
+from tutelage_internal.v1 import facts_pb2, workers_pb2
 
 NOVEL = "projects/own/models/novel"
 PROMPTS = "projects/own/datasets/asked"
@@ -95,13 +96,7 @@ def test_the_trainer_is_told_the_models_in_order_and_what_scores(bench: Bench, v
 def test_the_assignment_of_a_drawing_goes_over_the_wire(bench: Bench, version: ModelVersion) -> None:
     reward_model(bench)
     draw(bench, reward_model="projects/own/models/judge", options=DrawOptionsDraft(seed=5))
-    from tutelage_internal.v1 import workers_pb2
-
-    workers = Workers(house=bench.house, tailer=None)  # type: ignore[arg-type] # nobody watches
-    workers._tailer = _Nobody()  # type: ignore[assignment]
-    info = workers_pb2.WorkerInfo(worker_id="w1", slots=1, device="cpu")
-    said = workers.claim_job(None, workers_pb2.ClaimJobRequest(worker=info, claim_id="c1"))  # type: ignore[arg-type]
-    assignment = said.assignment
+    assignment = claimed_over_the_wire(Workers(house=bench.house, tailer=_Nobody()))  # type: ignore[arg-type]
     assert assignment.WhichOneof("spec") == "draw"
     assert [each.name for each in assignment.models] == [version.name]
     assert assignment.reward_model.name == "projects/own/models/judge/versions/1"
@@ -110,8 +105,38 @@ def test_the_assignment_of_a_drawing_goes_over_the_wire(bench: Bench, version: M
 
 
 class _Nobody:
+    """Watches no job."""
+
     def wake(self, _job_uid: str) -> None:
         pass
+
+
+def claimed_over_the_wire(workers: Workers) -> workers_pb2.Assignment:
+    info = workers_pb2.WorkerInfo(worker_id="w1", slots=1, device="cpu")
+    return workers.claim_job(None, workers_pb2.ClaimJobRequest(worker=info, claim_id="c1")).assignment  # type: ignore[arg-type]
+
+
+def test_answers_come_over_the_wire_with_all_that_is_known_of_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(bench)
+    workers = Workers(house=bench.house, tailer=_Nobody())  # type: ignore[arg-type]
+    assignment = claimed_over_the_wire(workers)
+    turn = feedback_pb2.ChatMessage(role="user", content="Hello")
+    answers = [
+        feedback_pb2.Candidate(text="a", seed=0, tokens=3, logprob=-1.5, score=0.5),
+        feedback_pb2.Candidate(text="b"),
+    ]
+    told = facts_pb2.AnswersDrawn(prompt_number=1, prompt=feedback_pb2.Prompt(messages=[turn]), answers=answers)
+    kept: list[AnswersDrawn] = []
+    monkeypatch.setattr(report_facts, "keep_answers", lambda _uow, _job, drawn: kept.append(drawn))
+    fact = facts_pb2.Fact(seq=1, answers_drawn=told)
+    request = workers_pb2.ReportFactsRequest(attempt=assignment.attempt, facts=[fact])
+    assert workers.report_facts(None, request).acknowledged_seq == 1  # type: ignore[arg-type]
+    assert workers.report_facts(None, request).acknowledged_seq == 1  # type: ignore[arg-type]
+    first, second = Candidate(text="a", seed=0, tokens=3, logprob=-1.5, score=0.5), Candidate(text="b")
+    prompt = Prompt(messages=(ChatMessage(role="user", content="Hello"),))
+    assert kept == [AnswersDrawn(prompt_number=1, prompt=prompt, answers=(first, second))]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +291,9 @@ def test_how_long_it_takes_is_known_while_it_draws(bench: Bench) -> None:
     bench.report(at, metric(1, step=1))
     job = bench.job(at.job.uid)
     assert job.remaining_s == pytest.approx(19 * 2 * 100 / 50.0)
-    assert explain_job(bench.house, caller=bench.caller, name=job.name).summary.endswith("has done 1 of 20 steps.")
+    assert explain_job(bench.house, caller=bench.caller, name=job.name).summary.endswith(
+        "has answered 1 of 20 prompts."
+    )
 
 
 @dataclasses.dataclass

@@ -21,6 +21,7 @@ from services.domain.run_settings import (
     MixturePartDraft,
     RegularizationDraft,
     RowsDraft,
+    RowsSpec,
     SamplesDraft,
 )
 from tests.unit.services_domain.test_fine_tuning import BASE, DRAFT, FOUND
@@ -338,3 +339,11 @@ def test_what_was_judged_need_not_be_held_out_unless_the_run_waits_for_it() -> N
     assert said == {"spec.regularization.early_stopping.patience": words}
     talks = dataclasses.replace(none, row_statistics=rows(RowKind.MESSAGES).row_statistics)
     assert "no rows to validate on" in complaints(Method.SFT, talks)["spec.dataset"]
+
+
+def test_conversations_are_rendered_wherever_rows_may_have_some() -> None:
+    template = RowsDraft(chat_template="{{ messages }}")
+    for method in (Method.DPO, Method.KTO, Method.GRPO):
+        assert tune(method, rows=template).rows == RowsSpec(packing=False, chat_template="{{ messages }}")
+    said = complaints(Method.SFT, rows_of(RowKind.PROMPT_COMPLETION), rows=template)
+    assert said == {"spec.rows.chat_template": "renders `messages`, and the rows are prompts and completions"}
