@@ -13,7 +13,7 @@ from services.storage.tables.duels import duel
 from services.storage.tables.feedback import feedback_set, feedback_set_vote
 from services.storage.tables.jobs import job
 from services.storage.tables.lineage import job_source
-from services.storage.tables.models import model_version
+from services.storage.tables.models import model, model_version
 from services.storage.tables.reviews import review
 
 AT_ONCE = 500  # values of one IN list; SQLite takes 32,766 in a statement
@@ -99,8 +99,7 @@ class LineageLinks:
 
     def _publishers(self, project_id: str, names: Collection[str]) -> Iterator[Link]:
         for model_id, numbers in versions_by_model(names).items():
-            query = _VERSIONS.where(model_version.c.project_id == project_id, model_version.c.model_id == model_id)
-            yield from self._publishings(query.where(model_version.c.version.in_(numbers)))
+            yield from self._publishings(_VERSIONS.where(is_version(project_id, model_id, numbers)))
 
     def _published(self, job_uids: Collection[str]) -> Iterator[Link]:
         for some in chunks(job_uids):
@@ -190,6 +189,12 @@ def versions_by_model(names: Iterable[str]) -> Mapping[str, set[int]]:
         _, model_id, number = MODEL_VERSION.parse(name, field="version")
         found[model_id].add(int(number))
     return found
+
+
+def is_version(project_id: str, model_id: str, numbers: Collection[int]) -> sa.ColumnElement[bool]:
+    """Return the condition that a row is one of these versions of a model."""
+    of_model = sa.select(model.c.uid).where(model.c.project_id == project_id, model.c.id == model_id)
+    return sa.and_(model_version.c.model_uid == of_model.scalar_subquery(), model_version.c.version.in_(numbers))
 
 
 def chunks(values: Iterable[str]) -> Iterator[list[str]]:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from services.domain.lineage import Key, LineageKind, LineageNode, Place
 from services.domain.names import ALIAS, DATASET, DUEL, FEEDBACK_SET, JOB, MODEL_VERSION, REVIEW, VOTE
-from services.storage.lineage_links import chunks, ids_by_place, versions_by_model
+from services.storage.lineage_links import chunks, ids_by_place, is_version, versions_by_model
 from services.storage.tables.aliases import alias
 from services.storage.tables.datasets import dataset
 from services.storage.tables.duels import duel
@@ -37,11 +37,7 @@ class LineageNodes:
 
     def _versions(self, project_id: str, keys: Collection[Key]) -> Iterator[tuple[Key, LineageNode]]:
         for model_id, numbers in versions_by_model(ids_by_place(keys)[Place.MODEL_VERSION]).items():
-            query = sa.select(model_version).where(
-                model_version.c.project_id == project_id,
-                model_version.c.model_id == model_id,
-                model_version.c.version.in_(numbers),
-            )
+            query = sa.select(model_version).where(is_version(project_id, model_id, numbers))
             for row in self._connection.execute(query):
                 node = _version(row)
                 yield Key(Place.MODEL_VERSION, node.name), node

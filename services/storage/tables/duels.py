@@ -26,7 +26,7 @@ duel = sa.Table(
     required("reviewers", Json),
     uid("job_uid", unique=True),
     required("job_id", Id),
-    sa.Column("review_uid", sa.String(36)),
+    sa.Column("review_uid", sa.String(36), unique=True),
     required("review_id", sa.String(63)),
     required("creator", Name),
     required("create_time", Instant),

@@ -314,6 +314,7 @@ def _duels() -> None:
         sa.ForeignKeyConstraint(["job_uid"], ["job.uid"], name=op.f("fk_duel_job_uid")),
         sa.UniqueConstraint("project_id", "id", name=op.f("uq_duel_project_id_id")),
         sa.UniqueConstraint("job_uid", name=op.f("uq_duel_job_uid")),
+        sa.UniqueConstraint("review_uid", name=op.f("uq_duel_review_uid")),
         sa.CheckConstraint(_JUDGES, name=op.f("ck_duel_judge")),
         sa.CheckConstraint("error_rate BETWEEN 0.001 AND 0.2", name=op.f("ck_duel_error_rate")),
         sa.CheckConstraint("champion <> challenger", name=op.f("ck_duel_versions")),
