@@ -123,10 +123,14 @@ class FineTuneSpec:
 
     @property
     def sequences_per_row(self) -> int:
-        """Sequences that a row of the batch makes: both answers of a pair, or all answers to a prompt of GRPO."""
-        if self.grpo is not None:
-            return self.grpo.group_size
+        """Sequences that a row of the batch makes: a pair has two answers."""
         return 2 if self.method in OF_PAIRS else 1
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of the dataset that a step learns from; a batch of GRPO counts answers, a group of them to a prompt."""
+        group_size = self.grpo.group_size if self.grpo else 1
+        return max(1, self.optimization.batch_size // max(1, group_size))
 
     @property
     def tokens_per_step(self) -> int:

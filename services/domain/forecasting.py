@@ -82,7 +82,7 @@ def _epochs(spec: TrainSpec | FineTuneSpec, *, inputs: Inputs, tokens: int) -> f
     """Return how often the run goes through the training part: of rows that are never packed, so many a step."""
     if isinstance(spec, FineTuneSpec) and spec.method is not Method.SFT:
         rows = max(1, sum(each.split.train_rows for each in inputs.datasets))
-        return spec.steps * spec.optimization.batch_size / rows
+        return spec.steps * spec.rows_per_step / rows
     return tokens / _train_tokens(spec, inputs)
 
 

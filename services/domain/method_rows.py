@@ -57,10 +57,10 @@ def held_out_rows(inputs: Inputs, *, method: Method) -> int:
 
 def count_violations(inputs: Inputs, *, method: Method, batch_size: int, patience: int) -> Iterator[FieldViolation]:
     """Name the batch that is larger than all that there is to learn from, and a wait for what is never measured."""
-    if method not in OF_PREFERENCES:
+    if method is Method.SFT:
         return
     there_are = usable_rows(inputs, method=method)
-    if there_are < batch_size:
+    if method in OF_PREFERENCES and there_are < batch_size:
         description = (
             f"must be at most {there_are}, the rows that METHOD_{method.name} can learn from, got {batch_size}"
         )

@@ -75,6 +75,7 @@ def method_violations(spec: FineTuneSpec, *, draft: FineTuneDraft) -> Iterator[F
         yield from _preference(spec.preference)
     if spec.grpo is not None:
         yield from _grpo(spec.grpo, context_length=spec.context_length)
+        yield from _groups(spec.optimization.batch_size, group_size=spec.grpo.group_size)
 
 
 def _not_of(method: Method, *, draft: FineTuneDraft) -> Iterator[FieldViolation]:
@@ -135,6 +136,13 @@ def _grpo(spec: GrpoSpec, *, context_length: int) -> Iterator[FieldViolation]:
         description = f"must be below context_length = {context_length}, or no prompt fits, got {spec.max_tokens}"
         yield FieldViolation(f"{_GRPO}.max_tokens", description)
     yield from _scorer(spec)
+
+
+def _groups(batch_size: int, *, group_size: int) -> Iterator[FieldViolation]:
+    if batch_size >= 1 and group_size >= 1 and batch_size % group_size:
+        right = group_size * max(1, round(batch_size / group_size))
+        description = f"counts answers and must be a multiple of grpo.group_size = {group_size}, got {batch_size}"
+        yield FieldViolation("spec.optimization.batch_size", f"{description}; {right} would be right")
 
 
 def _scorer(spec: GrpoSpec) -> Iterator[FieldViolation]:

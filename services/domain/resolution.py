@@ -14,7 +14,7 @@ from services.domain.fine_tuning import LORA_TARGETS, BaseModel, FineTuneDraft, 
 from services.domain.inputs import Inputs, is_text
 from services.domain.method_rows import usable_rows
 from services.domain.method_settings import fill_grpo, fill_preference, learning_rate_of
-from services.domain.methods import OF_PREFERENCES, Method
+from services.domain.methods import OF_PREFERENCES, GrpoSpec, Method
 from services.domain.names import did_you_mean
 from services.domain.presets import DEFAULT_PRESET, PRESETS, Preset, feed_forward_width_for
 from services.domain.run_settings import EvaluationSpec, Precision
@@ -123,6 +123,7 @@ def _evaluation_sequences(inputs: Inputs, architecture: Architecture, tokenizer:
 def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found: BaseModel) -> FineTuneSpec:
     steps = either(draft.steps, limits.FINE_TUNE_STEPS_DEFAULT)
     method = draft.method or Method.SFT
+    grpo = fill_grpo(draft.grpo, method=method, reward_model=inputs.reward_model)
     longest = min(found.architecture.context_length, limits.FINE_TUNE_CONTEXT_LENGTH_MAX_DEFAULT)
     regularization = filling.fill_regularization(draft.regularization)
     stopping = regularization.early_stopping
@@ -137,8 +138,8 @@ def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found
         optimization=filling.fill_optimization(
             draft.optimization,
             learning_rate=learning_rate_of(method, adapted=draft.lora is not None),
-            batch_size=_batch_size(method, inputs),
-            micro_batch_size=None,
+            batch_size=_batch_size(method, inputs, grpo=grpo),
+            micro_batch_size=grpo.group_size if grpo else None,
             steps=steps,
         ),
         evaluation=EvaluationSpec(
@@ -155,12 +156,17 @@ def _tuned(draft: FineTuneDraft, inputs: Inputs, *, base: str, model: str, found
         compute=filling.fill_compute(draft.compute),
         method=method,
         preference=fill_preference(draft.preference, method=method),
-        grpo=fill_grpo(draft.grpo, method=method, reward_model=inputs.reward_model),
+        grpo=grpo,
     )
 
 
-def _batch_size(method: Method, inputs: Inputs) -> int:
-    """Return the default, or all rows there are: people judge fewer answers than there are texts."""
+def _batch_size(method: Method, inputs: Inputs, *, grpo: GrpoSpec | None) -> int:
+    """Return the default, or all rows there are: people judge fewer answers than there are texts.
+
+    A batch of GRPO counts answers: as many groups as others have rows.
+    """
+    if grpo is not None:
+        return min(limits.FINE_TUNE_BATCH_SIZE_DEFAULT * max(1, grpo.group_size), limits.BATCH_SIZE_MAX)
     if method not in OF_PREFERENCES:
         return limits.FINE_TUNE_BATCH_SIZE_DEFAULT
     return max(1, min(limits.FINE_TUNE_BATCH_SIZE_DEFAULT, usable_rows(inputs, method=method)))

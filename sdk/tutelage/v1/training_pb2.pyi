@@ -1079,7 +1079,8 @@ class FineTuneSpec(_message.Message):
     def optimization(self) -> Global___OptimizationSpec:
         """How the weights are moved. Default learning rate of SFT: 1e-4, with `lora` 2e-4; of ORPO 8e-6 and 8e-5, of reward
         models 1e-5 and 1e-4, of the other methods 1e-6 and 1e-5. Default batch size 8, and for methods that learn from
-        preferences at most what there is to learn from: a batch counts pairs, labelled answers or prompts.
+        preferences at most what there is to learn from: a batch counts pairs or labelled answers. That of GRPO counts answers,
+        a multiple of `grpo.group_size`; default 8 groups.
         """
 
     @_builtins.property

@@ -61,7 +61,7 @@ def rows_for(method: Method) -> str:
 
 
 def tune(bench: Bench, method: Method | None, *, base: str = NOVEL, validate_only: bool = False, **draft: Any) -> Job:
-    scored = {"grpo": GrpoDraft(checker=CHECKER, max_tokens=4)} if method is Method.GRPO else {}
+    scored = {"grpo": GrpoDraft(checker=CHECKER, max_tokens=4, group_size=4)} if method is Method.GRPO else {}
     given = {"dataset": rows_for(method or Method.SFT), "optimization": OptimizationDraft(batch_size=4), **scored}
     asked = FineTuneDraft(base=base, method=method, **{**given, **draft})
     caller = bench.calling("FineTune")
@@ -151,7 +151,7 @@ def test_a_checkpoint_of_a_reward_model_is_one_too(bench: Bench) -> None:
 
 def test_grpo_learns_from_the_exact_version_of_a_reward_model(bench: Bench) -> None:
     judge = reward_model(bench)
-    job = tune(bench, Method.GRPO, grpo=GrpoDraft(reward_model="projects/-/models/judge", max_tokens=4))
+    job = tune(bench, Method.GRPO, grpo=GrpoDraft(reward_model="projects/-/models/judge", max_tokens=4, group_size=4))
     spec = spec_of(job)
     assert spec.grpo is not None and spec.grpo.reward_model == judge.name
     assert claimed(bench, job).reward_model == judge.files
@@ -163,7 +163,7 @@ def test_grpo_learns_from_the_exact_version_of_a_reward_model(bench: Bench) -> N
 
 def test_steps_of_grpo_are_computed_again_with_its_reward_model(bench: Bench) -> None:
     judge = reward_model(bench)
-    job = tune(bench, Method.GRPO, grpo=GrpoDraft(reward_model=judge.name, max_tokens=4), steps=10)
+    job = tune(bench, Method.GRPO, grpo=GrpoDraft(reward_model=judge.name, max_tokens=4, group_size=4), steps=10)
     at = claimed(bench, job)
     bench.commit(at, bench.written(at, step=0))
     bench.report(at, *chained(1, 10))

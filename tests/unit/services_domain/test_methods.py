@@ -255,12 +255,18 @@ def said_of(method: Method, *, rows: int = 90, reward_parameters: int = 0, **dra
     return forecast(spec, inputs=given, speeds=(), queue_s=None, free_bytes=None)
 
 
-def test_a_pair_is_two_sequences_and_a_group_as_many_as_it_has_answers() -> None:
+def test_a_pair_is_two_sequences_and_a_batch_of_grpo_counts_answers() -> None:
     sequences = tune(Method.SFT).tokens_per_step
     assert tune(Method.DPO).tokens_per_step == tune(Method.REWARD).tokens_per_step == 2 * sequences
     assert tune(Method.KTO).tokens_per_step == sequences
-    grpo = GrpoDraft(checker=CHECKER, group_size=4)
-    assert tune(Method.GRPO, grpo=grpo).tokens_per_step == 4 * sequences
+    spec = tune(Method.GRPO, grpo=GrpoDraft(checker=CHECKER, group_size=4))
+    assert (spec.optimization.batch_size, spec.optimization.micro_batch_size, spec.rows_per_step) == (32, 4, 8)
+    assert spec.tokens_per_step == 4 * sequences
+    own = tune(Method.GRPO, optimization=OptimizationDraft(batch_size=16))
+    assert (own.optimization.micro_batch_size, own.rows_per_step) == (8, 2)
+    assert complaints(Method.GRPO, optimization=OptimizationDraft(batch_size=12))["spec.optimization.batch_size"] == (
+        "counts answers and must be a multiple of grpo.group_size = 8, got 12; 16 would be right"
+    )
 
 
 def test_what_is_looked_at_without_learning_is_counted() -> None:
@@ -287,6 +293,7 @@ def test_the_base_looks_once_at_every_answer_that_will_be_seen() -> None:
 
 def test_epochs_are_those_of_rows() -> None:
     assert said_of(Method.DPO, steps=45, rows=90).epochs == 45 * 8 / 90
+    assert said_of(Method.GRPO, steps=45, rows=90).epochs == 45 * 8 / 90
     assert any("will learn the text by heart" in each for each in said_of(Method.DPO, steps=200, rows=90).warnings)
 
 
@@ -339,6 +346,8 @@ def test_what_was_judged_need_not_be_held_out_unless_the_run_waits_for_it() -> N
     assert said == {"spec.regularization.early_stopping.patience": words}
     talks = dataclasses.replace(none, row_statistics=rows(RowKind.MESSAGES).row_statistics)
     assert "no rows to validate on" in complaints(Method.SFT, talks)["spec.dataset"]
+    assert tune(Method.GRPO, talks).method is Method.GRPO
+    assert list(complaints(Method.GRPO, talks, regularization=patient)) == list(said)
 
 
 def test_conversations_are_rendered_wherever_rows_may_have_some() -> None:
