@@ -11,6 +11,8 @@ from services.domain.projects import AuditEntry, Caller
 from services.storage.paging import page_of
 from services.storage.tables.projects import audit_entry
 
+_ADD = sa.insert(audit_entry)  # with every mutation, and so put together once
+
 
 class Audit:
     """See `services.ports.Audit`."""
@@ -22,7 +24,7 @@ class Audit:
         """Keep that the caller's method did something to a resource, in the transaction of the effect."""
         entry = caller.did(resource, time=time)
         values = {"project_id": caller.project_id, **dataclasses.asdict(entry)}
-        self._connection.execute(sa.insert(audit_entry).values(values))
+        self._connection.execute(_ADD, values)
 
     def page(self, project_id: str, *, page: Page) -> Sequence[tuple[int, AuditEntry]]:
         """Return at most `page.size` + 1 entries of a project with their numbers, in the order of those."""

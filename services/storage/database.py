@@ -93,8 +93,8 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
     )
 
 
-def database_now(connection: sa.Connection) -> sa.ColumnElement[int]:
+def database_now(dialect: str) -> sa.ColumnElement[int]:
     """Return the expression for the time of the database in microseconds; not that of the transaction's start."""
-    if connection.dialect.name == "sqlite":  # unixepoch('subsec') would need SQLite 3.42
+    if dialect == "sqlite":  # unixepoch('subsec') would need SQLite 3.42
         return sa.cast((sa.func.julianday("now") - 2440587.5) * 86_400_000_000.0, sa.BigInteger)
     return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()) * 1_000_000, sa.BigInteger)

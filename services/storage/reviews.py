@@ -58,15 +58,15 @@ class Reviews:
 
     def find(self, project_id: str, review_id: str) -> Review | None:
         """Return a review by its id."""
-        return self._one(_named(project_id, review_id))
+        return self._one(_NAMED, {"at_project": project_id, "at_id": review_id})
 
     def find_by_uid(self, uid: str) -> Review | None:
         """Return a review by its uid."""
-        return self._one(_reviews().where(review.c.uid == uid))
+        return self._one(_OF_UID, {"at_uid": uid})
 
     def find_by_job(self, job_uid: str) -> Review | None:
         """Return the review that a job draws for, if it draws for one."""
-        return self._one(_reviews().where(review.c.job_uid == job_uid))
+        return self._one(_OF_JOB, {"at_uid": job_uid})
 
     def lock(self, uid: str) -> Review | None:
         """Return a review, and hold its row: whoever moves an item to the end of the queue must."""
@@ -188,8 +188,9 @@ class Reviews:
             for row in self._connection.execute(query)
         ]
 
-    def _one(self, query: sa.Select[Any]) -> Review | None:
-        return next(iter(self._all(query)), None)
+    def _one(self, query: sa.Select[Any], where: Mapping[str, Any]) -> Review | None:
+        row = self._connection.execute(query, where).mappings().one_or_none()
+        return None if row is None else _noun(row)
 
     def _all(self, query: sa.Select[Any]) -> list[Review]:
         return [_noun(row) for row in self._connection.execute(query).mappings()]
@@ -200,8 +201,11 @@ def _reviews() -> sa.Select[Any]:
     return sa.select(review, job.c.id.label("job_id"), job.c.state.label("job_state")).select_from(joined)
 
 
-def _named(project_id: str, review_id: str) -> sa.Select[Any]:
-    return _reviews().where(review.c.project_id == project_id, review.c.id == review_id)
+# Asked by every call of a reviewer, and so put together once.
+_UID: Any = sa.bindparam("at_uid")
+_NAMED = _reviews().where(review.c.project_id == sa.bindparam("at_project"), review.c.id == sa.bindparam("at_id"))
+_OF_UID = _reviews().where(review.c.uid == _UID)
+_OF_JOB = _reviews().where(review.c.job_uid == _UID)
 
 
 def _noun(row: Mapping[Any, Any]) -> Review:

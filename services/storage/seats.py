@@ -15,24 +15,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from services.domain.judgements import Judgement
 from services.domain.plain import from_plain, to_plain
 from services.domain.reviews import ReviewerProgress, ReviewItem, Seat, SeatState
+from services.storage import seat_queries as queries
 from services.storage.judged import candidates_from_json, prompt_from_json
-from services.storage.tables.reviews import (
-    FREE_SQL,
-    HELD_SQL,
-    RESTING_SQL,
-    TAKEN_SQL,
-    review,
-    review_item,
-    review_reviewer,
-    seat,
-)
+from services.storage.tables.reviews import review_reviewer
 
-# As text, so that the planner sees that the partial indexes hold all there is to look at.
-_FREE = sa.text("review_item." + FREE_SQL)
-_HELD = sa.text("seat." + HELD_SQL)
-_RESTING = sa.text("seat." + RESTING_SQL)
-_TAKEN = sa.text("seat." + TAKEN_SQL.replace("NOT repeat", "NOT seat.repeat"))
-_COUNTERS = ("passed_position", "votes", "discards", "repeats")
+_EVER = 2**62  # votes that nobody has given
 
 
 class Seats:
@@ -44,69 +31,61 @@ class Seats:
 
     def lock_reviewer(self, review_uid: str, *, reviewer: str) -> ReviewerProgress:
         """Return how far a reviewer is, and hold the row; it is made when it is needed first."""
-        query = _progress(review_uid, reviewer).with_for_update()
-        row = self._connection.execute(query).one_or_none()
+        there = {"at_review": review_uid, "at_reviewer": reviewer}
+        row = self._connection.execute(queries.LOCK_REVIEWER, there).one_or_none()
         if row is None:
-            values = {"review_uid": review_uid, "reviewer": reviewer, **dict.fromkeys(_COUNTERS, 0)}
+            values = {"review_uid": review_uid, "reviewer": reviewer, **dict.fromkeys(queries.COUNTERS, 0)}
             self._connection.execute(self._insert(review_reviewer).values(values).on_conflict_do_nothing())
-            row = self._connection.execute(query).one()
+            row = self._connection.execute(queries.LOCK_REVIEWER, there).one()
         return ReviewerProgress(**row._mapping)
 
     def find_reviewer(self, review_uid: str, *, reviewer: str) -> ReviewerProgress:
         """Return how far a reviewer is."""
-        row = self._connection.execute(_progress(review_uid, reviewer)).one_or_none()
+        there = {"at_review": review_uid, "at_reviewer": reviewer}
+        row = self._connection.execute(queries.FIND_REVIEWER, there).one_or_none()
         return ReviewerProgress(**row._mapping) if row else ReviewerProgress()
 
     def save_reviewer(self, review_uid: str, *, reviewer: str, progress: ReviewerProgress) -> None:
         """Write how far a reviewer is; the row must be held."""
-        ours = sa.and_(review_reviewer.c.review_uid == review_uid, review_reviewer.c.reviewer == reviewer)
-        values = {name: getattr(progress, name) for name in _COUNTERS}
-        self._connection.execute(sa.update(review_reviewer).where(ours).values(values))
+        values = {name: getattr(progress, name) for name in queries.COUNTERS}
+        there = {"at_review": review_uid, "at_reviewer": reviewer}
+        self._connection.execute(queries.SAVE_REVIEWER, there | values)
 
     def find(self, project_id: str, *, review_id: str, uid: str, reviewer: str) -> Seat | None:
         """Return a reviewer's own seat."""
-        ours = sa.and_(review.c.project_id == project_id, review.c.id == review_id, seat.c.reviewer == reviewer)
-        return next(iter(self._all(_seats().where(ours, seat.c.uid == uid))), None)
+        where = {"at_project": project_id, "at_id": review_id, "at_reviewer": reviewer, "at_uid": uid}
+        return self._first(queries.FIND_OWN, where)
 
     def find_by_uid(self, uid: str) -> Seat | None:
         """Return a seat."""
-        return next(iter(self._all(_seats().where(seat.c.uid == uid))), None)
+        return self._first(queries.FIND, {"at_uid": uid})
 
     def of_item(self, item_uid: str, *, reviewer: str, repeat: bool) -> Seat | None:
         """Return a reviewer's seat at an item, whatever became of it."""
-        ours = sa.and_(seat.c.item_uid == item_uid, seat.c.reviewer == reviewer, seat.c.repeat.is_(repeat))
-        return next(iter(self._all(_seats().where(ours))), None)
+        return self._first(queries.OF_ITEM, {"at_item": item_uid, "at_reviewer": reviewer, "at_repeat": repeat})
 
     def held(self, review_uid: str, *, reviewer: str) -> Sequence[Seat]:
         """Return the seats that a reviewer holds, in the order in which they were taken."""
-        ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _HELD)
-        return self._all(_seats().where(ours).order_by(seat.c.take_time, review_item.c.number, seat.c.uid))
+        return self._all(queries.HELD, {"at_review": review_uid, "at_reviewer": reviewer})
 
     def renew(self, uids: Collection[str], *, expire_time: datetime.datetime, guidelines_version: int) -> None:
         """Prolong the leases of seats that are held."""
-        held = sa.and_(seat.c.uid.in_(list(uids)), seat.c.state == SeatState.HELD.value)
         values = {"expire_time": expire_time, "guidelines_version": guidelines_version}
-        self._connection.execute(sa.update(seat).where(held).values(values))
+        self._connection.execute(queries.RENEW, {"at_uids": list(uids), **values})
 
     def lost(self, review_uid: str, *, reviewer: str, count_max: int) -> Sequence[Seat]:
         """Return seats that a reviewer lost and can have again, and hold their items; none that others work at."""
-        ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _RESTING)
-        query = _seats().where(ours, seat.c.state == SeatState.LOST.value, _FREE)
-        query = query.order_by(seat.c.take_time, review_item.c.number, seat.c.uid)
-        return self._all(query.limit(count_max).with_for_update(skip_locked=True, key_share=True, of=review_item))
+        return self._all(queries.LOST, {"at_review": review_uid, "at_reviewer": reviewer, "at_count": count_max})
 
     def waiting(self, review_uid: str, *, reviewer: str, due: int | None, count_max: int) -> Sequence[Seat]:
         """Return repetitions that have come due after so many votes, or all of them, the oldest first."""
-        ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _RESTING)
-        query = _seats().where(ours, seat.c.state == SeatState.WAITING.value)
-        if due is not None:
-            query = query.where(seat.c.due <= due)
-        return self._all(query.order_by(seat.c.due, seat.c.uid).limit(count_max))
+        where = {"at_review": review_uid, "at_reviewer": reviewer, "at_count": count_max}
+        return self._all(queries.WAITING, {**where, "at_due": _EVER if due is None else due})
 
     def first_free(self, review_uid: str, *, reviewer: str, after: int) -> int | None:
         """Return the place in the queue of the first item that a reviewer could still judge."""
-        query = _free_for(review_uid, reviewer, after=after, columns=[review_item.c.position])
-        return self._connection.execute(query.limit(1)).scalar_one_or_none()
+        where = {"at_review": review_uid, "at_reviewer": reviewer, "at_after": after}
+        return self._connection.execute(queries.FIRST_FREE, where).scalar_one_or_none()
 
     def lock_free(
         self, review_uid: str, *, reviewer: str, after: int, count_max: int, wait: bool = False
@@ -115,134 +94,88 @@ class Seats:
 
         Those that others hold just now are passed over; with `wait`, they are waited for.
         """
-        query = _free_for(review_uid, reviewer, after=after, columns=_ITEM_COLUMNS).limit(count_max)
-        locked = query.with_for_update(skip_locked=not wait, key_share=True, of=review_item)
-        return [_item(row) for row in self._connection.execute(locked)]
+        where = {"at_review": review_uid, "at_reviewer": reviewer, "at_after": after, "at_count": count_max}
+        query = queries.WAIT_FREE if wait else queries.LOCK_FREE
+        return [_item(row) for row in self._connection.execute(query, where)]
 
     def lock_item(self, item_uid: str) -> int:
         """Return how many seats of an item are free, and hold the item."""
-        query = sa.select(review_item.c.free_seats).where(review_item.c.uid == item_uid)
-        return self._connection.execute(query.with_for_update(key_share=True)).scalar_one()
+        return int(self._connection.execute(queries.LOCK_ITEM, {"at_item": item_uid}).scalar_one())
 
     def places_taken(self, item_uids: Collection[str]) -> Mapping[str, Collection[int]]:
         """Return which places of items are taken; the items must be held."""
-        query = sa.select(seat.c.item_uid, seat.c.place).where(seat.c.item_uid.in_(list(item_uids)), _TAKEN)
         taken: dict[str, list[int]] = {uid: [] for uid in item_uids}
-        for row in self._connection.execute(query):
+        for row in self._connection.execute(queries.PLACES_AT, {"at_items": list(item_uids)}):
             taken[row.item_uid].append(row.place)
         return taken
 
     def own_seats(self, item_uids: Collection[str], *, reviewer: str) -> Mapping[str, Seat]:
         """Return the seats that a reviewer had at items before, by the uids of the items."""
-        ours = sa.and_(seat.c.item_uid.in_(list(item_uids)), seat.c.reviewer == reviewer, seat.c.repeat.is_(False))
-        return {found.item.uid: found for found in self._all(_seats().where(ours))}
+        found = self._all(queries.OWN_AT, {"at_items": list(item_uids), "at_reviewer": reviewer})
+        return {seat.item.uid: seat for seat in found}
 
     def take_places(self, item_uids: Collection[str]) -> None:
         """Count one seat of each of these items as taken; the items must be held."""
-        taken = sa.update(review_item).where(review_item.c.uid.in_(list(item_uids)))
-        self._connection.execute(taken.values(free_seats=review_item.c.free_seats - 1))
+        self._connection.execute(queries.TAKE_PLACES, {"at_items": list(item_uids)})
 
     def free_place(self, item: ReviewItem) -> None:
         """Count one seat of an item as free, and put it at the end of the queue; review and item must be held.
 
         At the end, because reviewers only go forward: what they have passed is looked at no more.
         """
-        last = sa.update(review).where(review.c.uid == item.review_uid)
-        last = last.values(next_position=review.c.next_position + 1).returning(review.c.next_position)
-        values = {"free_seats": review_item.c.free_seats + 1, "position": self._connection.execute(last).scalar_one()}
-        self._connection.execute(sa.update(review_item).where(review_item.c.uid == item.uid).values(values))
+        position = self._connection.execute(queries.NEXT_POSITION, {"at_review": item.review_uid}).scalar_one()
+        self._connection.execute(queries.FREE_PLACE, {"at_item": item.uid, "at_position": position})
 
     def add(self, new: Seat) -> None:
         """Keep a new seat."""
-        values = {"uid": new.uid, "item_uid": new.item.uid, "review_uid": new.item.review_uid}
-        self._connection.execute(sa.insert(seat).values(values | {"reviewer": new.reviewer} | _values(new)))
+        names = {"uid": new.uid, "item_uid": new.item.uid, "review_uid": new.item.review_uid, "reviewer": new.reviewer}
+        self._connection.execute(queries.ADD, names | _values(new))
 
     def save(self, changed: Seat) -> None:
         """Write what may change of a seat."""
-        self._connection.execute(sa.update(seat).where(seat.c.uid == changed.uid).values(_values(changed)))
+        self._connection.execute(queries.SAVE, {"at_uid": changed.uid, **_values(changed)})
 
     def save_held(self, changed: Seat) -> bool:
         """Write a seat if it is held still, and return whether it was; a caretaker may have taken it away."""
-        held = sa.update(seat).where(seat.c.uid == changed.uid, seat.c.state == SeatState.HELD.value)
-        return self._connection.execute(held.values(_values(changed)).returning(seat.c.uid)).one_or_none() is not None
+        saved = self._connection.execute(queries.SAVE_HELD, {"at_uid": changed.uid, **_values(changed)})
+        return saved.one_or_none() is not None
 
     def expired_in(self, *, now: datetime.datetime, count_max: int) -> Sequence[str]:
         """Return the uids of reviews with seats whose lease is over."""
-        query = sa.select(seat.c.review_uid).where(_HELD, seat.c.expire_time < now, seat.c.repeat.is_(False))
-        return self._connection.execute(query.distinct().limit(count_max)).scalars().all()
+        found = self._connection.execute(queries.EXPIRED_IN, {"at_now": now, "at_count": count_max})
+        return found.scalars().all()
 
     def lock_expired(self, review_uid: str, *, now: datetime.datetime, count_max: int) -> Sequence[Seat]:
         """Return seats whose lease is over, and hold their items; the review must be held. Repetitions keep theirs."""
-        over = sa.and_(_HELD, seat.c.expire_time < now, seat.c.review_uid == review_uid, seat.c.repeat.is_(False))
-        query = _seats().where(over).order_by(seat.c.item_uid, seat.c.uid).limit(count_max)
-        return self._all(query.with_for_update(key_share=True, of=review_item))
+        return self._all(queries.LOCK_EXPIRED, {"at_review": review_uid, "at_now": now, "at_count": count_max})
 
     def lose(self, lost: Seat, *, now: datetime.datetime) -> bool:
         """Take a seat away if its lease is over still, and return whether that was so."""
-        over = sa.and_(seat.c.uid == lost.uid, seat.c.state == SeatState.HELD.value, seat.c.expire_time < now)
-        update = sa.update(seat).where(over).values(state=SeatState.LOST.value).returning(seat.c.uid)
-        return self._connection.execute(update).one_or_none() is not None
+        return self._connection.execute(queries.LOSE, {"at_uid": lost.uid, "at_now": now}).one_or_none() is not None
 
     def count_left(self, review_uid: str, *, reviewer: str, after: int, exact_max: int, count_max: int) -> int:
-        """Return how many items a reviewer could take beside what they hold: exactly if few, and at most `count_max`.
+        """Return how many items a reviewer could take beside those held: exactly if few, and at most `count_max`.
 
         Many are counted without a look at which of them the reviewer has judged, which few of them are: those behind
         the reviewer's place in the queue are left out.
         """
-        exact = _free_for(review_uid, reviewer, after=after, columns=[sa.literal(1)]).order_by(None)
-        some = _free(review_uid, after=after, columns=[sa.literal(1)])
-        for query, most in ((some, count_max), (exact, exact_max)):
-            found = self._connection.execute(sa.select(sa.func.count()).select_from(query.limit(most).subquery()))
-            left = found.scalar_one()
-            if left >= exact_max:
-                break
-        return left
+        where = {"at_review": review_uid, "at_after": after}
+        left = self._connection.execute(queries.COUNT_FREE, {**where, "at_count": count_max}).scalar_one()
+        if 0 < left < exact_max:
+            where |= {"at_reviewer": reviewer, "at_count": exact_max}
+            left = self._connection.execute(queries.COUNT_FREE_FOR, where).scalar_one()
+        return int(left)
 
     def count_waiting(self, review_uid: str, *, reviewer: str) -> int:
         """Return how many repetitions are still to come."""
-        ours = sa.and_(seat.c.review_uid == review_uid, seat.c.reviewer == reviewer, _RESTING)
-        query = sa.select(sa.func.count()).select_from(seat).where(ours, seat.c.state == SeatState.WAITING.value)
-        return self._connection.execute(query).scalar_one()
+        where = {"at_review": review_uid, "at_reviewer": reviewer}
+        return int(self._connection.execute(queries.COUNT_WAITING, where).scalar_one())
 
-    def _all(self, query: sa.Select[Any]) -> list[Seat]:
-        return [_noun(row) for row in self._connection.execute(query)]
+    def _first(self, query: sa.Select[Any], where: Mapping[str, Any]) -> Seat | None:
+        return next(iter(self._all(query, where)), None)
 
-
-_ITEM_COLUMNS: list[sa.ColumnElement[Any]] = [
-    review_item.c.project_id,
-    review_item.c.review_uid,
-    review_item.c.uid.label("item_uid"),
-    review_item.c.number,
-    review_item.c.prompt,
-    review_item.c.candidates,
-    sa.literal("").label("review_id"),
-]
-
-
-def _progress(review_uid: str, reviewer: str) -> sa.Select[Any]:
-    ours = sa.and_(review_reviewer.c.review_uid == review_uid, review_reviewer.c.reviewer == reviewer)
-    return sa.select(*(review_reviewer.c[name] for name in _COUNTERS)).where(ours)
-
-
-def _free(review_uid: str, *, after: int, columns: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    place = sa.and_(review_item.c.review_uid == review_uid, _FREE, review_item.c.position > after)
-    return sa.select(*columns).select_from(review_item).where(place)
-
-
-def _free_for(
-    review_uid: str, reviewer: str, *, after: int, columns: Sequence[sa.ColumnElement[Any]]
-) -> sa.Select[Any]:
-    """Return the query for items with a free seat at which a reviewer neither sits nor has voted, in their order."""
-    own = sa.exists().where(seat.c.item_uid == review_item.c.uid, seat.c.reviewer == reviewer, _TAKEN)
-    return _free(review_uid, after=after, columns=columns).where(~own).order_by(review_item.c.position)
-
-
-def _seats() -> sa.Select[Any]:
-    joined = seat.join(review_item, review_item.c.uid == seat.c.item_uid).join(
-        review, review.c.uid == seat.c.review_uid
-    )
-    columns = [each for each in _ITEM_COLUMNS if each.name not in ("review_id", "item_uid", "review_uid")]
-    return sa.select(seat, *columns, review.c.id.label("review_id")).select_from(joined)
+    def _all(self, query: sa.Select[Any], where: Mapping[str, Any]) -> list[Seat]:
+        return [_noun(row) for row in self._connection.execute(query, where)]
 
 
 def _item(row: Any) -> ReviewItem:

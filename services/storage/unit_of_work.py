@@ -2,8 +2,10 @@
 
 import contextlib
 import datetime
+import functools
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -68,12 +70,17 @@ class SqlUnitOfWork:
 
     def now(self) -> datetime.datetime:
         """Return the time of the database."""
-        expression = sa.type_coerce(database_now(self._connection), Instant)
-        return self._connection.execute(sa.select(expression)).scalar_one()
+        return self._connection.execute(_select_now(self._connection.dialect.name)).scalar_one()
 
     def commit(self) -> None:
         """Make it so."""
         self._connection.commit()
+
+
+@functools.cache
+def _select_now(dialect: str) -> sa.Select[Any]:
+    """Return the question for the time, which every transaction asks, and which is put together once."""
+    return sa.select(sa.type_coerce(database_now(dialect), Instant))
 
 
 class SqlStorage:

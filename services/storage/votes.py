@@ -1,5 +1,6 @@
 """Keeper of the ledger: votes are added and never changed; what becomes of one is a row of its own."""
 
+import dataclasses
 import datetime
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -30,8 +31,8 @@ class Votes:
         values = {name: getattr(new, name) for name in ("uid", "reviewer", *_SAME)}
         values |= {"project_id": new.item.project_id, "item_uid": new.item.uid, "review_uid": new.item.review_uid}
         values |= {"state": new.state.value, "judgement": to_plain(new.judgement), "shown_order": list(new.shown_order)}
-        self._connection.execute(sa.insert(vote).values(values))
-        return self._found(new.uid)
+        made = self._connection.execute(sa.insert(vote).returning(vote.c.seq), values).scalar_one()
+        return dataclasses.replace(new, seq=made)
 
     def find(self, project_id: str, uid: str) -> Vote | None:
         """Return a vote of a project, in whatever state."""
@@ -84,10 +85,6 @@ class Votes:
     def of_seqs(self, seqs: Collection[int]) -> Sequence[Vote]:
         """Return the votes with these numbers in the ledger, in their order."""
         return self._all(_votes().where(vote.c.seq.in_(list(seqs))).order_by(vote.c.seq))
-
-    def _found(self, uid: str) -> Vote:
-        (found,) = self._all(_votes().where(vote.c.uid == uid))
-        return found
 
     def _all(self, query: sa.Select[Any]) -> list[Vote]:
         return [_noun(row) for row in self._connection.execute(query)]

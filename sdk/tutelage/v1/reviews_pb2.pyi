@@ -374,7 +374,7 @@ class OpenReview(_message.Message):
     guidelines_version: _builtins.int
     """Counts their changes."""
     items_left: _builtins.int
-    """Items that this reviewer could still judge."""
+    """Items that this reviewer could still judge; counted up to 1,000, and to the unit below 200."""
     votes: _builtins.int
     """Votes of this reviewer."""
     drawing: _builtins.bool
@@ -1006,7 +1006,7 @@ class TakeSeatsResponse(_message.Message):
     SEATS_FIELD_NUMBER: _builtins.int
     ITEMS_LEFT_FIELD_NUMBER: _builtins.int
     items_left: _builtins.int
-    """Items that this reviewer could still judge, these included."""
+    """Items that this reviewer could still judge, these included; counted up to 1,000, and to the unit below 200."""
     @_builtins.property
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]:
         """In the order in which to judge them."""
