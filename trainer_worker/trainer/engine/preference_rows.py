@@ -66,6 +66,11 @@ class Judged:
         return hashlib.blake2b(said.encode(), digest_size=16).digest()
 
     @property
+    def characters(self) -> int:
+        asked = self.prompt if isinstance(self.prompt, str) else "".join(said["content"] for said in self.prompt)
+        return len(asked) + sum(map(len, self.answers))
+
+    @property
     def opening(self) -> str:
         """What is asked, as a text."""
         return self.prompt if isinstance(self.prompt, str) else str(self.prompt[-1]["content"])

@@ -15,6 +15,7 @@ import numpy as np
 
 from trainer_worker.trainer.engine.chat import CHATML, ChatML, ChatTemplate, Hiding, JinjaTemplate, Rendered
 from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.preference_rows import AnswerEncoder, Judged, read_judged
 from trainer_worker.trainer.engine.row_samples import RowTokens
 from trainer_worker.trainer.engine.rows import Row, RowKind, read_rows, without_duplicates
 from trainer_worker.trainer.engine.text import first_words
@@ -93,18 +94,39 @@ def write(source: RowSource, tokenizer: Tokenizer, folder: pathlib.Path) -> Iter
                 yield
 
 
-def rows_of(source: RowSource) -> Iterator[Row | None]:
+AnyRow = Row | Judged
+OF_ANOTHER_KIND = Row(0)  # stands for a row of a feedback set that is no example
+
+
+def rows_of(source: RowSource) -> Iterator[AnyRow | None]:
+    if source.kind == datasets_pb2.ROW_KIND_FEEDBACK:
+        yield from examples_of(source)
+        return
     rows = read_rows(source.path, format=source.format, kind=source.kind)
-    return without_duplicates(rows) if source.deduplicate else rows
+    yield from without_duplicates(rows) if source.deduplicate else rows
 
 
-def in_chunks(rows: Iterable[Row | None], writer: "PartWriter") -> Iterator[list[Row]]:
+def examples_of(source: RowSource) -> Iterator[AnyRow | None]:
+    """The examples of a feedback set, None in the place of one that occurred before."""
+    seen: set[bytes] = set()
+    for row in read_judged(source.path, format=source.format, kind=source.kind, wanted="example", found={}):
+        if row is None:
+            yield OF_ANOTHER_KIND
+            continue
+        identity = row.identity()
+        yield None if source.deduplicate and identity in seen else row
+        seen.add(identity)
+
+
+def in_chunks(rows: Iterable[AnyRow | None], writer: "PartWriter") -> Iterator[list[AnyRow]]:
     """Rows of about CHARACTERS_AT_ONCE together; what stands for a duplicate is counted."""
-    chunk: list[Row] = []
+    chunk: list[AnyRow] = []
     characters = 0
     for row in rows:
         if row is None:
             writer.duplicates += 1
+            continue
+        if row is OF_ANOTHER_KIND:
             continue
         chunk.append(row)
         characters += row.characters
@@ -133,12 +155,16 @@ class Encoder:
             words = {"bos_token": tokenizer.beginning_words, "eos_token": tokenizer.end_of_text_words}
             self._template = JinjaTemplate(template, **words)
         self._hiding = Hiding(tokenizer.special_tokens)
+        self._answers = AnswerEncoder(tokenizer, template)
 
     def close(self) -> None:
         self._template.close()
+        self._answers.close()
 
-    def opening(self, row: Row) -> str:
+    def opening(self, row: AnyRow) -> str:
         """What the model could be asked to go on from: the beginning of a text, a prompt, or what is asked first."""
+        if isinstance(row, Judged):
+            return row.opening[:OPENING_CHARACTERS_MAX]
         places = [place for place, message in enumerate(row.messages) if message["role"] == "user"]
         if not row.messages:
             return row.texts[0][:OPENING_CHARACTERS_MAX] if len(row.texts) == 2 else first_words(row.texts[0])
@@ -150,7 +176,14 @@ class Encoder:
             asked = ""
         return asked if 0 < len(asked) <= OPENING_CHARACTERS_MAX else first_words(row.messages[places[0]]["content"])
 
-    def encode(self, rows: Sequence[Row]) -> list[Marked]:
+    def encode(self, rows: Sequence[AnyRow]) -> list[Marked]:
+        """The rows, which are all of one kind."""
+        if judged := [row for row in rows if isinstance(row, Judged)]:
+            counted = [int(self._all), 1]
+            return [self._marked(segments, counted) for segments in self._answers.encode(judged)]
+        return self._plain([row for row in rows if isinstance(row, Row)])
+
+    def _plain(self, rows: Sequence[Row]) -> list[Marked]:
         if rows[0].messages:
             return self._conversations(rows)
         if len(rows[0].texts) == 2:
@@ -209,7 +242,7 @@ class PartWriter:
         self._opening = ""
         self.duplicates = 0
 
-    def add(self, rows: Sequence[Row], encoded: Sequence[Marked], *, opening: Callable[[Row], str]) -> None:
+    def add(self, rows: Sequence[AnyRow], encoded: Sequence[Marked], *, opening: Callable[[AnyRow], str]) -> None:
         self._opening = self._opening or next(filter(None, map(opening, rows)), "")
         self._numbers += [row.number for row in rows]
         self._lengths += [len(tokens) for tokens, _ in encoded]

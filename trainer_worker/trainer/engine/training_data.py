@@ -13,8 +13,9 @@ from artifacts import Store
 from trainer_worker.trainer.engine.chat import CHATML, CHATML_TOKENS
 from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.mixture import Mixture
+from trainer_worker.trainer.engine.preference_rows import Judged
 from trainer_worker.trainer.engine.row_samples import PackedRows, PaddedRows
-from trainer_worker.trainer.engine.row_tokens import PartOfRows, RowSource, tokenized_rows
+from trainer_worker.trainer.engine.row_tokens import PartOfRows, RowSource, examples_of, tokenized_rows
 from trainer_worker.trainer.engine.rows import RowKind, read_rows
 from trainer_worker.trainer.engine.samples import Samples, Windows, require_one_batch, validation_windows
 from trainer_worker.trainer.engine.text import Bytes, fetch_file, fetch_text, first_words_of
@@ -162,10 +163,19 @@ def prepare_part(
     if not samples.count:
         raise UnusableData(
             f"no row of the training part of {part.name or 'the dataset'} has a token that the loss counts",
-            help="Completions must not be empty, and conversations need something that the assistant says.",
+            help="Completions must not be empty, conversations need something that the assistant says, and feedback "
+            "sets need examples: ratings or edits.",
         )
-    talks = source.kind == datasets_pb2.ROW_KIND_MESSAGES
+    talks = source.kind == datasets_pb2.ROW_KIND_MESSAGES or answers_turns(source)
     return Prepared(samples, held_out, validation.opening or training.opening, talks)
+
+
+def answers_turns(source: RowSource) -> bool:
+    """Whether the first example of a feedback set answers a conversation, rather than a text."""
+    if source.kind != datasets_pb2.ROW_KIND_FEEDBACK:
+        return False
+    first = next((row for row in examples_of(source) if isinstance(row, Judged)), None)
+    return first is not None and not isinstance(first.prompt, str)
 
 
 def require_rows(part: workers_pb2.DatasetArtifact) -> None:
