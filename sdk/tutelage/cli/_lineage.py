@@ -1,6 +1,7 @@
 """Lineage as a tree: what a thing was made of below it, then what was made of it."""
 
 import collections
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import tutelage
 
 HASH_CHARACTERS = 12
+HASH = re.compile(r"[0-9a-f]{64}")
 Edges = Mapping[str, Sequence[tuple[str, str]]]
 
 
@@ -83,12 +85,19 @@ def label(node: "tutelage.LineageNode | None", name: str, relation: str) -> Any:
     text.append(one_line(spoken_name(name)), style="bold")
     if node is None:
         return text
-    said = [f"{one_line(key)} {one_line(value)}" for key, value in sorted(node.details.items())]
+    said = [f"{one_line(key).replace('_', ' ')} {detail(value)}" for key, value in sorted(node.details.items())]
     said += [f"sha256 {node.sha256[:HASH_CHARACTERS]}"] if node.sha256 else []
     text.append(f"  {', '.join(said)}" if said else "")
     text.append("  holds a retracted vote" if node.tainted else "", style="red")
     text.append("  deleted" if node.deleted else "", style="yellow")
     return text
+
+
+def detail(value: str) -> str:
+    """Returns what there is to say, short: names as people say them, hashes by their beginning."""
+    if value.startswith("projects/"):
+        return one_line(spoken_name(value))
+    return value[:HASH_CHARACTERS] if HASH.fullmatch(value) else one_line(value)
 
 
 def styled(text: str, style: str) -> Any:

@@ -7,6 +7,7 @@ that begin with `#` say nothing.
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,8 @@ from tutelage.cli._review_desk import DISCARDS, Desk
 from tutelage.cli._review_page import answer_name, question_of
 from tutelage.cli.review_items import prompt_text
 
-LOOK_S = 0.5
+# A script waits this long for a service that is away; what it decided is on disk.
+LOOK_S, PATIENCE_S = 0.5, 60.0
 ACTS = "szZxqg?"
 CHOICES = {"a": ("prefer", 0), "b": ("prefer", 1), "e": ("call", "equal"), "n": ("call", "both_bad")}
 
@@ -45,17 +47,24 @@ class Lines:
 
     def _wait_for_item(self) -> bool:
         """Waits until there is an item; says whether there is one."""
+        sender, since = self.desk.sender, time.monotonic()
+        trouble = ""
         while not self.desk.open_next(timeout_s=LOOK_S):
             self._tell_refusals()
-            if self.desk.sender.ended:
-                say(self.desk.sender.ended)
-                return self._tell_refusals() and self.desk.seat is not None
-        return True
+            if sender.trouble and sender.trouble != trouble:
+                trouble = sender.trouble
+                say(f"waiting: {trouble}")
+            if not sender.trouble:
+                since = time.monotonic()
+            if sender.ended or time.monotonic() - since > PATIENCE_S:
+                say(sender.ended or "gave up waiting; what was decided is on this disk")
+                return False
+        self._tell_refusals()
+        return self.desk.seat is not None
 
-    def _tell_refusals(self) -> bool:
+    def _tell_refusals(self) -> None:
         for told in self.desk.hear_refusals():
             self._complain(told)
-        return True
 
     def _complain(self, told: str) -> None:
         self.problems += 1

@@ -39,7 +39,7 @@ class Page:
     def head(self, notice: str) -> list[str]:
         """Returns where one is, and what there is to tell."""
         desk, sender = self.desk, self.desk.sender
-        line = styled(short_name(desk.review.name), "bold")
+        line = styled("", "").append(short_name(desk.review.name), style="bold")
         line.append(f"  {desk.given:,} given, {max(sender.items_left, 0):,} left", style="dim")
         waiting = sender.unsent()
         if sender.trouble:
@@ -53,13 +53,13 @@ class Page:
         if seat is None:
             return []
         prompt = self._panel("what was asked", plain(prompt_text(seat.prompt)), is_chosen=False)
-        return self._lines(prompt, self._answers(seat))
+        return self._lines(prompt, self._answers(seat), *self._correction(seat))
 
     def foot(self) -> list[str]:
         """Returns what was said, the focused question, and the keys."""
         desk = self.desk
         keys = styled(f"{KEYS.get(desk.kind, '')}   {ALWAYS}", "dim")
-        return self._lines(*self._said(), self._question(), keys)
+        return self._lines(*self._rationale(), self._question(), keys)
 
     def _answers(self, seat: "tutelage.Seat") -> Any:
         """Returns the answers: two side by side if there is room, else one below the other."""
@@ -78,7 +78,7 @@ class Page:
     def _answer(self, seat: "tutelage.Seat", number: int) -> Any:
         """Returns one answer, or what makes it different from the first one."""
         said, title = self.desk.judgement, answer_name(self.desk, number)
-        is_chosen = said.get("preferred") == number or said.get("ranking", [None])[0] == number
+        is_chosen = said.get("preferred") == number or (said.get("ranking") or [None])[0] == number
         if number in said.get("ranking", []):
             title += f", place {said['ranking'].index(number) + 1}"
         text = plain(seat.candidates[number])
@@ -93,23 +93,24 @@ class Page:
         style, edges = ("green", box.HEAVY) if is_chosen else ("dim", box.ROUNDED)
         return Panel(text, title=title, title_align="left", border_style=style, box=edges)
 
-    def _said(self) -> list[Any]:
-        """Returns what was said of the item, one thing a line."""
-        said, seat = self.desk.judgement, self.desk.seat
-        lines = []
-        if "correction" in said and seat is not None:
-            pieces = different(seat.candidates[said["corrected"]], said["correction"])
-            lines.append(
-                self._panel(f"your correction of {answer_name(self.desk, said['corrected'])}", pieces, is_chosen=True)
-            )
-        if "rationale" in said:
-            lines.append(styled("why: ", "dim").append(clean(said["rationale"])))
-        return lines
+    def _correction(self, seat: "tutelage.Seat") -> list[Any]:
+        """Returns the better answer that was written, against the one it is made of."""
+        said = self.desk.judgement
+        if "correction" not in said:
+            return []
+        title = f"your correction of {answer_name(self.desk, said['corrected'])}"
+        return [self._panel(title, different(seat.candidates[said["corrected"]], said["correction"]), is_chosen=True)]
+
+    def _rationale(self) -> list[Any]:
+        """Returns why, if it was said."""
+        if "rationale" not in self.desk.judgement:
+            return []
+        return [styled("", "").append("why: ", style="dim").append(clean(self.desk.judgement["rationale"]))]
 
     def _question(self) -> Any:
         """Returns what is asked now, with what was answered."""
         desk = self.desk
-        line = styled("▸ ", "bold")
+        line = styled("▸ ", "")
         for name in desk.questions():
             style = "bold" if name == desk.focus else "dim"
             line.append(f"{question_of(desk, name)}   ", style=style)

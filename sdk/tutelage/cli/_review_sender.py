@@ -5,11 +5,12 @@ it is back, the thread.
 """
 
 import collections
+import datetime
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from tutelage.cli._review_journal import SKIP, SUBMIT, Decision, Journal
+from tutelage.cli._review_journal import SKIP, SUBMIT, UNDO, Decision, Journal
 
 if TYPE_CHECKING:
     import tutelage
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 # Seats that are ready, when more are asked for, and the most that one reviewer may hold.
 SEATS_READY, SEATS_LOW, SEATS_MAX = 5, 3, 10
 # Seats are asked for again this often: that renews their leases, and shows items that were drawn since.
-RENEW_S, DRAWING_S = 60.0, 1.0
+RENEW_S, RENEW_S_MIN, DRAWING_S = 60.0, 5.0, 1.0
 BACKOFF_S, BACKOFF_S_MAX = 0.2, 5.0
 LAST_WORDS_S = 6.0
 
@@ -43,6 +44,7 @@ class Sender:
         self._had_more = True
         self._looked: float | None = None
         self._pause_s = BACKOFF_S
+        self._renew_s = RENEW_S
         self._thread = threading.Thread(target=self._work, name="review-sender", daemon=True)
 
     def __enter__(self) -> Self:
@@ -56,6 +58,7 @@ class Sender:
         """Takes a decision: it is on disk when this returns, and with the service as soon as the line allows."""
         with self.changed:
             self.journal.decide(decision)
+            self.items_left += {SUBMIT: -1, UNDO: 1}.get(decision.kind, 0)
             self.changed.notify_all()
 
     def draft(self, seat: str, judgement: dict[str, Any]) -> None:
@@ -69,6 +72,7 @@ class Sender:
             for decision in self.journal.pending:
                 if decision.id == decision_id and not decision.tries:
                     self.journal.answer(decision, "")
+                    self.items_left += 1
                     return True
         return False
 
@@ -125,7 +129,7 @@ class Sender:
     def _is_time_to_look(self) -> bool:
         since = float("inf") if self._looked is None else time.monotonic() - self._looked
         is_low = len(self.seats) < SEATS_LOW and self._had_more
-        return is_low or since > RENEW_S or (self._awaited and not self.seats and since > DRAWING_S)
+        return is_low or since > self._renew_s or (self._awaited and not self.seats and since > DRAWING_S)
 
     def _send(self, decision: Decision) -> bool:
         """Sends one decision; returns whether it was answered, and be it with a no."""
@@ -212,7 +216,8 @@ class Sender:
             new = list(answer.seats)  # held, and on nobody's desk: what was said of them was refused
         self._known |= {seat.name for seat in new}
         self.seats.extend(new)
-        self.items_left = answer.items_left
+        self.items_left = answer.items_left - sum(decision.kind == SUBMIT for decision in self.journal.pending)
+        self._renew_s = renewal_s(answer)
         self._had_more = bool(new)
         self._looked = time.monotonic()
         if not answer.seats and not self.seats and not self.journal.pending and not drawing:
@@ -231,3 +236,12 @@ class Sender:
 
     def _recover(self) -> None:
         self.trouble, self._pause_s = "", BACKOFF_S
+
+
+def renewal_s(answer: "tutelage.TakeSeatsResponse") -> float:
+    """Returns how soon to renew leases: in a third of the time that they last, whatever this machine's clock says."""
+    times = [seat.expire_time for seat in answer.seats if seat.expire_time is not None]
+    if not times:
+        return RENEW_S
+    lasts_s = (max(times) - datetime.datetime.now(datetime.UTC)).total_seconds()
+    return min(max(lasts_s / 3, RENEW_S_MIN), RENEW_S)

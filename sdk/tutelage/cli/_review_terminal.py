@@ -48,6 +48,7 @@ class Terminal:
         self.is_diff = False
         self.top = 0
         self.painted: list[str] = []
+        self.seen: object = None
         self.keys: dict[str, Callable[[], str]] = {
             "a": lambda: desk.prefer(0),
             "b": lambda: desk.prefer(1),
@@ -95,6 +96,8 @@ class Terminal:
         needs_item = key not in ("z", "\x1a", "Z", "g", "?", "q", "Q", "G")
         if needs_item and not self.desk.open_next(timeout_s=0.05):
             self.notice = self.desk.sender.ended or "the next item is on its way"
+        elif needs_item and self.desk.seat is not self.seen:
+            return  # typed before the item was shown: it was not meant for it
         elif key in ENTERS:
             self.notice = self.desk.submit()
         elif key in "123456789":
@@ -162,6 +165,7 @@ class Terminal:
     def _paint(self) -> None:
         """Draws the page again, if it has changed."""
         size = shutil.get_terminal_size()
+        self.seen = self.desk.seat
         page = Page(self.desk, width=size.columns)
         page.is_diff = self.is_diff
         head, body, foot = page.head(self.notice), page.body(), page.foot()
@@ -204,6 +208,9 @@ def keys_at_once() -> Iterator[None]:
 
     before = termios.tcgetattr(sys.stdin.fileno())
     tty.setcbreak(sys.stdin.fileno())
+    mode = termios.tcgetattr(sys.stdin.fileno())
+    mode[6][termios.VSUSP] = b"\0"  # Ctrl-Z takes a vote back
+    termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, mode)
     try:
         yield
     finally:

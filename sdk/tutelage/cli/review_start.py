@@ -79,7 +79,7 @@ def work(desk: "Desk", *, scripted: str | None, output: str) -> int:
     """Lets a person or lines judge; returns how many lines went wrong."""
     from tutelage.cli._review_lines import Lines, lines_of
 
-    if scripted is None and sys.stdin.isatty() and sys.stdout.isatty() and output == "table":
+    if scripted is None and output == "table" and is_terminal():
         from tutelage.cli._review_terminal import Terminal
 
         Terminal(desk).run()
@@ -87,6 +87,13 @@ def work(desk: "Desk", *, scripted: str | None, output: str) -> int:
     lines = Lines(desk, lines_of(scripted), output=output, quiet=scripted is not None or output != "table")
     lines.run()
     return lines.problems
+
+
+def is_terminal() -> bool:
+    """Says whether a person sits at a terminal that can be drawn on."""
+    import importlib.util
+
+    return sys.stdin.isatty() and sys.stdout.isatty() and importlib.util.find_spec("termios") is not None
 
 
 def leave(client: "tutelage.Client", desk: "Desk", sender: "Sender") -> None:
@@ -108,7 +115,7 @@ def sum_up(desk: "Desk", *, output: str) -> None:
     from tutelage.cli._output import print_json, print_json_line, say
 
     sender = desk.sender
-    left, unsent = max(sender.items_left - desk.given, 0), sender.unsent()
+    left, unsent = max(sender.items_left, 0), sender.unsent()
     summary = {"review": desk.review.name, "votes": desk.given, "unsent": unsent, "ended": sender.ended}
     if output == "json":
         print_json(summary)
