@@ -60,7 +60,7 @@ class Lines:
                 say(sender.ended or "gave up waiting; what was decided is on this disk")
                 return False
         self._tell_refusals()
-        return self.desk.seat is not None
+        return self.desk.seat is not None or self._wait_for_item()
 
     def _tell_refusals(self) -> None:
         for told in self.desk.hear_refusals():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tutelage.cli._options import complete, output_option, with_client
+from tutelage.cli._options import output_option, with_client
 
 if TYPE_CHECKING:
     import tutelage
@@ -16,8 +16,21 @@ if TYPE_CHECKING:
 REFUSED = 1
 
 
+def complete_open(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Completes the reviews that the caller may work on."""
+    import tutelage
+    from tutelage._names import short_name
+
+    try:
+        with tutelage.Client(profile=ctx.params.get("profile"), timeout_s=1.0, retry_s=0.0) as client:
+            names = [short_name(review.name) for review in client.reviews.list_open()]
+    except tutelage.TutelageError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("review", shell_complete=complete("reviews"))
+@click.argument("review", shell_complete=complete_open)
 @click.option(
     "--scripted", metavar="FILE", help="Read votes from FILE (- for standard input) and mark them as a program's."
 )
