@@ -46,12 +46,13 @@ def rows_of_prompt(votes: Iterable[Vote], *, settings: FreezeSettings) -> Prompt
     voted = sorted(votes, key=lambda vote: vote.seq)
     verdicts = _verdicts(voted, settings)
     prompt = plain_prompt(voted[0].prompt)
-    rows = sorted(({"prompt": prompt, **row} for row in _rows(verdicts)), key=lambda row: (row["kind"], canonical(row)))
+    rows = [{"prompt": prompt, **row} for row in _rows(verdicts)]
+    ordered = sorted((row["kind"], canonical(row), place) for place, row in enumerate(rows))
     used = {vote for row in rows for vote in row["votes"]}
     kinds = collections.Counter(row["kind"] for row in rows)
     return PromptRows(
-        lines=tuple(map(canonical, rows)),
-        texts=tuple(map(_texts, rows)),
+        lines=tuple(line for _, line, _ in ordered),
+        texts=tuple(_texts(rows[place]) for _, _, place in ordered),
         counts=SignalCounts(pairs=kinds[PAIR], labels=kinds[LABEL], examples=kinds[EXAMPLE]),
         items_left_out=len({each.item.uid for each in voted} - {each.item.uid for each in voted if each.uid in used}),
     )

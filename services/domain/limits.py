@@ -138,7 +138,7 @@ ACTIVE_SECONDS_MAX = 86400.0  # nobody thinks longer than a day about one item
 RETRACTION_REASON_CHARACTERS_MAX = 1000  # a paragraph
 
 # Feedback sets
-FROZEN_VOTES_MAX = 500_000  # of one set; each is a row that one transaction writes, some 20 seconds of them
+FROZEN_VOTES_MAX = 200_000  # of one set: twice the largest review; to read them takes a minute
 FROZEN_SOURCES_MAX = 100  # reviews and applications behind one set; a person has chosen each
 DERIVED_PAIRS_MAX = 100  # of one prompt, from its good and bad answers; 1000 of each would make a million
 GOOD_RATING_MIN = 2

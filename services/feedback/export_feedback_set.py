@@ -58,14 +58,11 @@ def export_feedback_set(
 
 
 def _votes(house: House, of: FeedbackSet) -> Generator[bytes, None, None]:
-    after = 0
-    while True:
+    with house.storage.read() as uow:
+        seqs = uow.feedback_sets.seqs_in(of.uid)
+    for first in range(0, len(seqs), _VOTES_AT_ONCE):
         with house.storage.read() as uow:
-            seqs = uow.feedback_sets.seqs_in(of.uid, after=after, count_max=_VOTES_AT_ONCE)
-            votes = uow.votes.of_seqs(seqs)
-        if not seqs:
-            return
-        after = seqs[-1]
+            votes = uow.votes.of_seqs(seqs[first : first + _VOTES_AT_ONCE])
         for vote in votes:
             yield f"{vote_row(vote, pseudonym=house.keys.pseudonym(vote.reviewer))}\n".encode()
 

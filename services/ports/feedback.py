@@ -40,8 +40,8 @@ class FeedbackSets(Protocol):
         """Return how many votes in a scope do not count, by what they are."""
         ...
 
-    def seqs_in(self, uid: str, *, after: int, count_max: int) -> Sequence[int]:
-        """Return the numbers of votes in a set, in their order."""
+    def seqs_in(self, uid: str) -> Sequence[int]:
+        """Return the numbers of all votes in a set, in their order."""
         ...
 
     def changed_in(self, uid: str) -> int:

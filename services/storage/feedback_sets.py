@@ -1,5 +1,6 @@
 """Keeper of feedback sets, and of which votes are in them."""
 
+import collections
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from services.domain.reviews import VoteState
 from services.storage.paging import page_of
 from services.storage.tables.datasets import dataset
 from services.storage.tables.feedback import feedback_set, feedback_set_vote
-from services.storage.tables.reviews import review, review_item, vote, vote_change
+from services.storage.tables.reviews import RETRACTED_SQL, review, review_item, vote, vote_change
 
 _IDS_MAX = 1000
 _MEMBERS_AT_ONCE = 5000
+_UIDS_AT_ONCE = 500
 _OF_SET = ("project_id", "id", "uid", "votes", "scripted_votes", "reviewers", "items_left_out", "parent_set_uid")
 _COUNTS = sa.and_(
     vote.c.state == VoteState.SUBMITTED.value,
@@ -101,14 +103,14 @@ class FeedbackSets:
         found = {row[0]: row[1] for row in self._connection.execute(query)}
         return {state: found[state] for state in sorted(found) if state != VoteState.SUBMITTED.value}
 
-    def seqs_in(self, uid: str, *, after: int, count_max: int) -> Sequence[int]:
-        """Return the numbers of votes in a set, in their order."""
+    def seqs_in(self, uid: str) -> Sequence[int]:
+        """Return the numbers of all votes in a set, in their order."""
         query = (
             sa.select(vote.c.seq)
             .join_from(feedback_set_vote, vote, vote.c.uid == feedback_set_vote.c.vote_uid)
-            .where(feedback_set_vote.c.set_uid == uid, vote.c.seq > after)
+            .where(feedback_set_vote.c.set_uid == uid)
         )
-        return self._connection.execute(query.order_by(vote.c.seq).limit(count_max)).scalars().all()
+        return sorted(self._connection.execute(query).scalars())
 
     def changed_in(self, uid: str) -> int:
         """Return how many votes in a set do not count any more."""
@@ -120,7 +122,19 @@ class FeedbackSets:
         return self._connection.execute(query).scalar_one()
 
     def _all(self, query: sa.Select[Any]) -> list[FeedbackSet]:
-        return [_noun(row) for row in self._connection.execute(query).mappings()]
+        found = self._connection.execute(query).mappings().all()
+        retracted = self._retracted() if found else {}
+        return [_noun(row, retracted=retracted[row["uid"]]) for row in found]
+
+    def _retracted(self) -> Mapping[str, int]:
+        """Return how many votes of each set were retracted. It begins with those, which are few, and not with sets."""
+        query = sa.select(vote_change.c.vote_uid).where(sa.text(RETRACTED_SQL))
+        retracted = self._connection.execute(query).scalars().all()
+        counts: collections.Counter[str] = collections.Counter()
+        for first in range(0, len(retracted), _UIDS_AT_ONCE):
+            some = feedback_set_vote.c.vote_uid.in_(retracted[first : first + _UIDS_AT_ONCE])
+            counts.update(self._connection.execute(sa.select(feedback_set_vote.c.set_uid).where(some)).scalars())
+        return counts
 
 
 def _in_scope(project_id: str, scope: Scope) -> sa.ColumnElement[bool]:
@@ -134,24 +148,17 @@ def _in_scope(project_id: str, scope: Scope) -> sa.ColumnElement[bool]:
 
 
 def _sets() -> sa.Select[Any]:
-    """Return the query for sets, each with what its dataset says, its parent and its retracted votes."""
+    """Return the query for sets, each with what its dataset says and its parent."""
     parent = feedback_set.alias("parent")
-    retracted = (
-        sa.select(sa.func.count())
-        .join_from(feedback_set_vote, vote_change, vote_change.c.vote_uid == feedback_set_vote.c.vote_uid)
-        .where(feedback_set_vote.c.set_uid == feedback_set.c.uid, vote_change.c.state == VoteState.RETRACTED.value)
-    )
     columns = [dataset.c.sha256, dataset.c.create_time, dataset.c.creator, dataset.c.row_statistics]
     return (
-        sa.select(
-            feedback_set, *columns, parent.c.id.label("parent_id"), retracted.scalar_subquery().label("retracted")
-        )
+        sa.select(feedback_set, *columns, parent.c.id.label("parent_id"))
         .join(dataset, dataset.c.uid == feedback_set.c.uid)
         .join(parent, parent.c.uid == feedback_set.c.parent_set_uid, isouter=True)
     )
 
 
-def _noun(row: Mapping[Any, Any]) -> FeedbackSet:
+def _noun(row: Mapping[Any, Any], *, retracted: int) -> FeedbackSet:
     statistics = from_plain(RowStatistics, row["row_statistics"])
     parent = f"projects/{row['project_id']}/feedbackSets/{row['parent_id']}" if row["parent_id"] else ""
     return FeedbackSet(
@@ -161,6 +168,6 @@ def _noun(row: Mapping[Any, Any]) -> FeedbackSet:
         settings=FreezeSettings.from_json(row["settings"]),
         train=statistics.train_signals or SignalCounts(),
         validation=statistics.validation_signals or SignalCounts(),
-        retracted_votes=row["retracted"],
+        retracted_votes=retracted,
         parent_set=parent,
     )

@@ -98,7 +98,7 @@ class FeedbackBench:
     def members(self, of: FeedbackSet) -> list[int]:
         """Return the numbers of the votes in a set."""
         with self.house.storage.read() as uow:
-            return list(uow.feedback_sets.seqs_in(of.uid, after=0, count_max=100_000))
+            return list(uow.feedback_sets.seqs_in(of.uid))
 
     def exported(self, of: FeedbackSet, format: FeedbackFormat) -> list[dict[str, Any]]:
         """Return the rows of an export."""

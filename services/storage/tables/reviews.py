@@ -31,6 +31,7 @@ from services.storage.tables.columns import (
 FREE_SQL = "free_seats > 0"
 TAKEN_SQL = "state IN ('HELD', 'VOTED') AND NOT repeat"
 HELD_SQL = "state = 'HELD'"
+RETRACTED_SQL = "state = 'RETRACTED'"
 RESTING_SQL = "state IN ('LOST', 'SKIPPED', 'WAITING')"
 
 _Text = sa.JSON()
@@ -150,7 +151,6 @@ seat = sa.Table(
     sa.CheckConstraint("state <> 'WAITING' OR repeat", name="waiting"),
     _index_where("uq_seat_place", "item_uid", "place", condition=TAKEN_SQL, unique=True),
     _index_where("ix_seat_held", "review_uid", "reviewer", "take_time", condition=HELD_SQL),
-    _index_where("ix_seat_expiring", "expire_time", "review_uid", condition=HELD_SQL),
     _index_where("ix_seat_resting", "review_uid", "reviewer", condition=RESTING_SQL),
     comment="UNIQUE(item_uid, place) is the promise that no place is held twice.",
 )
@@ -199,5 +199,6 @@ vote_change = sa.Table(
     required("create_time", Instant),
     sa.ForeignKeyConstraint(["vote_uid"], ["vote.uid"]),
     sa.CheckConstraint(f"state IN ({words(CHANGES)})", name="state"),
+    _index_where("ix_vote_change_retracted", "vote_uid", condition=RETRACTED_SQL),
     comment="What was said of a vote later; triggers refuse to change a row.",
 )

@@ -164,7 +164,6 @@ def _seats() -> None:
     op.create_index(
         "ix_seat_held", "seat", ["review_uid", "reviewer", "take_time"], sqlite_where=held, postgresql_where=held
     )
-    op.create_index("ix_seat_expiring", "seat", ["expire_time", "review_uid"], sqlite_where=held, postgresql_where=held)
     op.create_index(
         "ix_seat_resting", "seat", ["review_uid", "reviewer"], sqlite_where=resting, postgresql_where=resting
     )
@@ -213,6 +212,10 @@ def _votes() -> None:
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["vote_uid"], ["vote.uid"], name=op.f("fk_vote_change_vote_uid")),
         sa.CheckConstraint("state IN ('WITHDRAWN', 'RETRACTED')", name=op.f("ck_vote_change_state")),
+    )
+    retracted = sa.text("state = 'RETRACTED'")
+    op.create_index(
+        "ix_vote_change_retracted", "vote_change", ["vote_uid"], sqlite_where=retracted, postgresql_where=retracted
     )
 
 
