@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import functools
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from services.storage.attempts import Attempts
 from services.storage.audit import Audit
 from services.storage.checkpoints import Checkpoints
 from services.storage.counted_votes import CountedVotes
-from services.storage.database import create_engine, database_now, reading
+from services.storage.database import BUSY_TIMEOUT_S, create_engine, database_now, reading
 from services.storage.datasets import Datasets
 from services.storage.duels import Duels
 from services.storage.events import Events
@@ -89,6 +90,7 @@ class SqlStorage:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self._reading = reading(engine)
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     @classmethod
     def at(cls, url: str) -> "SqlStorage":
@@ -104,13 +106,30 @@ class SqlStorage:
     @contextlib.contextmanager
     def write(self) -> Iterator[SqlUnitOfWork]:
         """Open a unit of work that may write; begun at once, so that SQLite's lock is held from the start."""
-        with _translated(), self.engine.connect() as connection:
+        with _translated(), self._taking_turns(), self.engine.connect() as connection:
             connection.begin()
             yield SqlUnitOfWork(connection)
 
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _taking_turns(self) -> Iterator[None]:
+        """Let one thread of this process write to SQLite after the other.
+
+        It has one writer anyway. Whoever finds it busy sleeps and looks again, up to a tenth of a second later, while
+        others come in between; a lock wakes the one that waits at once.
+        """
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise Unavailable("the database is busy just now", retry_after_s=RETRY_AFTER_S)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import datetime
 import pathlib
 import sqlite3
+import threading
 
 import pytest
 import sqlalchemy as sa
@@ -149,3 +150,38 @@ def test_only_the_two_databases_are_known(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="postgresql"):
         SqlStorage.at("mysql://localhost/x")
     assert sqlite3.sqlite_version_info >= (3, 35), "RETURNING is needed"
+
+
+def test_writers_of_one_process_take_turns_at_sqlite(sqlite_storage: SqlStorage) -> None:
+    """The one that waits is woken when its turn has come, and does not look again and again."""
+    order: list[str] = []
+
+    def write(name: str) -> None:
+        with sqlite_storage.write() as uow:
+            order.append(name)
+            uow.workers.hear(worker_info(name), now=uow.now())
+            uow.commit()
+
+    with sqlite_storage.write() as uow:
+        waiting = [threading.Thread(target=write, args=(f"w{number}",)) for number in range(4)]
+        for thread in waiting:
+            thread.start()
+        assert order == []
+        uow.commit()
+        assert order == [], "the turn ends with the unit of work, and not with its commit"
+    for thread in waiting:
+        thread.join(10)
+    assert sorted(order) == ["w0", "w1", "w2", "w3"]
+    assert worker_count(sqlite_storage) == 4
+
+
+def test_whose_turn_does_not_come_is_told_to_try_again(
+    sqlite_storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.storage.unit_of_work.BUSY_TIMEOUT_S", 0.01)
+    with sqlite_storage.write(), pytest.raises(Unavailable, match="busy"), sqlite_storage.write():
+        pass
+    with sqlite_storage.write() as uow:
+        uow.workers.hear(worker_info("w1"), now=uow.now())
+        uow.commit()
+    assert worker_count(sqlite_storage) == 1
