@@ -79,6 +79,7 @@ def _appended(
             job = _used(job, told)
         elif isinstance(told, AnswersDrawn):
             keep_answers(uow, job, told)
+            job = _begun(uow, job, now=now)  # a later attempt tells the answers again, and no step
         elif isinstance(told, RolledBack) and _goes_on(job, told):
             job = _append(uow, job, [*happenings, _clean(told)], now=now)
             job, attempt = _rolled_back(uow, job, attempt, told)
@@ -91,10 +92,14 @@ def _appended(
 
 
 def _append(uow: UnitOfWork, job: Job, happenings: Sequence[Happening], *, now: datetime.datetime) -> Job:
-    started = job.state is JobState.STARTING and any(isinstance(each, MetricLogged) for each in happenings)
-    if started:
-        job = move(uow, job, Trigger.PROGRESS, now=now)
+    if any(isinstance(each, MetricLogged) for each in happenings):
+        job = _begun(uow, job, now=now)
     return uow.events.append(dataclasses.replace(job, update_time=now), happenings, time=now)
+
+
+def _begun(uow: UnitOfWork, job: Job, *, now: datetime.datetime) -> Job:
+    """Return the job RUNNING if it was STARTING."""
+    return move(uow, job, Trigger.PROGRESS, now=now) if job.state is JobState.STARTING else job
 
 
 def _goes_on(job: Job, told: RolledBack) -> bool:

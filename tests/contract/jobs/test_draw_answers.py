@@ -350,11 +350,13 @@ def test_a_job_that_trains_draws_no_answers(bench: Bench) -> None:
         bench.report(at, Fact(seq=1, told=drawn(1, "a", "b")))
 
 
-def test_answers_are_no_events_of_the_job(bench: Bench) -> None:
+def test_answers_are_no_events_of_the_job_but_show_that_it_runs(bench: Bench) -> None:
     at = claimed(bench, draw(bench))
     before = len(bench.history(at.job.uid))
     assert bench.report(at, Fact(seq=1, told=drawn(1, "a", "b")), Fact(seq=2, told=drawn(2, "a", "b"))) == 2
-    assert len(bench.history(at.job.uid)) == before
+    (happened,) = bench.history(at.job.uid)[before:]
+    assert (happened.happening.before, happened.happening.after) == (JobState.STARTING, JobState.RUNNING)
+    assert bench.job(at.job.uid).state is JobState.RUNNING
 
 
 def test_a_later_attempt_begins_again_and_counts_no_step_twice(bench: Bench) -> None:
@@ -364,7 +366,9 @@ def test_a_later_attempt_begins_again_and_counts_no_step_twice(bench: Bench) -> 
     bench.make_due(at.job.uid)
     again = bench.claim()
     assert again is not None and (again.resume, again.job.done_steps, again.models) == (None, 2, at.models)
-    bench.report(again, metric(1, step=1), metric(2, step=2), metric(3, step=3))
+    bench.report(again, Fact(seq=1, told=drawn(1, "a", "b")))
+    assert bench.job(at.job.uid).state is JobState.RUNNING
+    bench.report(again, metric(2, step=1), metric(3, step=2), metric(4, step=3))
     assert bench.job(at.job.uid).done_steps == 3
 
 
