@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 import sqlalchemy as sa
 
 from services.datasets.expire_uploads import collect_dataset_files, expire_uploads
@@ -14,6 +15,7 @@ from services.domain.errors import DomainError, Unavailable
 from services.domain.feedback_sets import FeedbackSet
 from services.domain.reviews import Vote
 from services.feedback.retract_vote import Retraction
+from services.storage.feedback_sets import FeedbackSets
 from services.storage.tables.datasets import dataset, upload
 from services.storage.tables.feedback import feedback_set
 from tests.support.feedback import FeedbackBench
@@ -136,3 +138,23 @@ def test_a_freeze_that_is_killed_leaves_what_is_collected_later(
     collect_dataset_files(feedback.house)
     assert sorted(feedback.house.store.keys("datasets/")) == before
     assert feedback.freeze("killed").votes == 1
+
+
+def test_a_retraction_waits_for_the_set_that_is_being_committed(
+    feedback: FeedbackBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its votes were looked at for the last time: were it not to wait, it would not name the set."""
+    votes = [feedback.prefer(number) for number in range(3)]
+    looked, waiting = FeedbackSets.changed_in, list[concurrent.futures.Future[Retraction]]()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+
+        def look_and_retract(keeper: FeedbackSets, uid: str) -> int:
+            found = looked(keeper, uid)
+            waiting.append(pool.submit(persistent, feedback, votes[0]))
+            with pytest.raises(concurrent.futures.TimeoutError):
+                waiting[0].result(timeout=0.5)
+            return found
+
+        monkeypatch.setattr(FeedbackSets, "changed_in", look_and_retract)
+        made = feedback.freeze()
+        assert waiting[0].result().feedback_sets == (made.name,)
