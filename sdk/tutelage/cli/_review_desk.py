@@ -259,7 +259,13 @@ class Desk:
 
     def undo(self) -> str:
         """Takes the last vote back, and puts its item on the desk as it was judged."""
-        last = self.past.pop() if self.past else self._older_vote()
+        import tutelage
+
+        try:
+            last = self.past.pop() if self.past else self._older_vote()
+        except tutelage.TutelageError as error:
+            self._older = None
+            return f"older votes cannot be looked up now: {error.message}"
         if last is None:
             return "there is nothing to undo"
         self._set_aside()
@@ -294,7 +300,7 @@ class Desk:
     def _older_vote(self) -> Past | None:
         """Returns the last vote of an earlier sitting."""
         if self._older is None:
-            self.sender.flush(timeout_s=5.0)
+            self.sender.flush(timeout_s=2.0)
             self._older = iter(self.sender.client.reviews.own_votes(self.review.name))
         for vote in self._older:
             if vote.state in ("SUBMITTED", "DISCARDED"):

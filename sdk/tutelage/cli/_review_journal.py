@@ -65,9 +65,9 @@ class Journal:
 
     def decide(self, decision: Decision) -> None:
         """Keeps a decision; when this returns, no crash can lose it."""
+        self._append({"decision": decision.to_dict()})
         self.pending.append(decision)
         self.drafts.pop(decision.subject, None)
-        self._append({"decision": decision.to_dict()})
 
     def answer(self, decision: Decision, name: str) -> None:
         """Keeps what a decision became: the name of the vote, or of the seat; nothing for one that was refused."""

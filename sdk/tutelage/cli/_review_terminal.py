@@ -49,6 +49,7 @@ class Terminal:
         self.top = 0
         self.painted: list[str] = []
         self.seen: object = None
+        self.drawn: tuple[object, list[str]] = (None, [])
         self.keys: dict[str, Callable[[], str]] = {
             "a": lambda: desk.prefer(0),
             "b": lambda: desk.prefer(1),
@@ -168,7 +169,7 @@ class Terminal:
         self.seen = self.desk.seat
         page = Page(self.desk, width=size.columns)
         page.is_diff = self.is_diff
-        head, body, foot = page.head(self.notice), page.body(), page.foot()
+        head, body, foot = page.head(self.notice), self._body(page), page.foot()
         if self.desk.seat is None:
             waiting = self.desk.sender.ended or "the next item is on its way"
             body, foot = [f"{clean(waiting)}"], ["Z takes the last vote back   Q quits"]
@@ -179,6 +180,13 @@ class Terminal:
         if lines != self.painted:
             write_screen(lines)
             self.painted = lines
+
+    def _body(self, page: Page) -> list[str]:
+        """Returns prompt and answers, drawn again only if they look different: long answers take a while."""
+        look = (self.desk.seat, repr(self.desk.judgement), self.is_diff, page.width)
+        if look != self.drawn[0]:
+            self.drawn = (look, page.body())
+        return self.drawn[1]
 
 
 def write_screen(lines: list[str]) -> None:
@@ -252,7 +260,7 @@ def ask(what: str, before: str) -> str | None:
     with keys_in_lines(), prefilled(before):
         try:
             return clean(input(f"{what}: ")).strip()
-        except (KeyboardInterrupt, EOFError):
+        except (KeyboardInterrupt, EOFError, UnicodeError):
             return None
 
 

@@ -203,6 +203,32 @@ def test_a_vote_of_yesterday_is_taken_back(client: tutelage.Client, service: Ser
     assert len(service.votes) == 3
 
 
+def test_without_a_line_older_votes_stay(client: tutelage.Client, service: ServiceDouble, path: pathlib.Path) -> None:
+    service.fail("ListOwnVotes", *[failure(grpc.StatusCode.UNAVAILABLE, "the line is cut")] * 9)
+    with Sitting(client, path) as sitting:
+        assert "cannot be looked up now" in sitting.desk.undo()
+        sitting.give(0)
+        assert "taken back" in sitting.desk.undo()
+
+
+def test_a_full_disk_gives_no_vote(
+    client: tutelage.Client, service: ServiceDouble, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sitting(client, path) as sitting:
+        assert sitting.desk.open_next(timeout_s=10)
+        sitting.desk.prefer(0)
+        with monkeypatch.context() as patched:
+            patched.setattr(sitting.journal, "_append", full_disk)
+            with pytest.raises(OSError, match="No space left"):
+                sitting.desk.submit()
+        assert sitting.sender.unsent() == 0
+    assert service.standing() == {}
+
+
+def full_disk(record: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_skipped_item_comes_again(client: tutelage.Client, service: ServiceDouble, path: pathlib.Path) -> None:
     with Sitting(client, path) as sitting:
         assert sitting.desk.open_next(timeout_s=10)
