@@ -239,13 +239,13 @@ def _repeated(votes: Sequence[CountedVote]) -> list[bool]:
 
 def _first_shown(votes: Iterable[CountedVote]) -> list[bool]:
     """Return for each choice between two whether it fell on the one that was shown first."""
-    return [vote.choice == vote.shown_order[0] for vote in votes if vote.choice is not None]
+    return [choice == vote.shown_order[0] for vote in votes if (choice := vote.choice) is not None]
 
 
 def _longer_chosen(votes: Iterable[CountedVote]) -> list[bool]:
     """Return for each choice between two of different lengths whether it fell on the longer one."""
-    chosen = ((vote.choice, vote.item.lengths) for vote in votes if vote.choice is not None)
-    return [lengths[choice] == max(lengths) for choice, lengths in chosen if len(set(lengths)) > 1]
+    chosen = ((choice, vote.item.lengths) for vote in votes if (choice := vote.choice) is not None)
+    return [lengths[choice] == max(lengths) for choice, lengths in chosen if min(lengths) < max(lengths)]
 
 
 def _mean(answers: Sequence[bool]) -> float | None:

@@ -1,11 +1,12 @@
 """Reads the votes of a review that count, as far as numbers need them."""
 
+import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from services.domain.judgements import Judgement
-from services.domain.plain import from_plain
+from services.domain.judgements import Judgement, Thumb, Verdict
 from services.domain.review_stats import CountedVote, JudgedItem
 from services.domain.reviews import VoteState
 from services.storage.tables.reviews import review_item, vote, vote_change
@@ -37,7 +38,7 @@ class CountedVotes:
             CountedVote(
                 item=items[row.item_uid],
                 reviewer=row.reviewer,
-                judgement=from_plain(Judgement, row.judgement),
+                judgement=choice_of(row.judgement),
                 shown_order=tuple(row.shown_order),
                 active_seconds=row.active_seconds,
                 repeat=row.repeat,
@@ -57,6 +58,25 @@ class CountedVotes:
                     number=row.number,
                     versions=tuple(candidate["model_version"] for candidate in row.candidates),
                     lengths=tuple(len(candidate["text"]) for candidate in row.candidates),
-                    gold=from_plain(Judgement, row.gold) if row.gold else None,
+                    gold=choice_of(row.gold) if row.gold else None,
                 )
         return found
+
+
+def choice_of(plain: Mapping[str, Any]) -> Judgement:
+    """Return what a judgement chooses, without its words: there are few such, and each is made once."""
+    ranking = tuple(plain.get("ranking") or ())
+    return _choice(plain.get("verdict"), plain.get("preferred"), plain.get("thumb"), plain.get("rating"), ranking)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _choice(
+    verdict: str | None, preferred: int | None, thumb: str | None, rating: int | None, ranking: tuple[int, ...]
+) -> Judgement:
+    return Judgement(
+        verdict=Verdict(verdict) if verdict else None,
+        preferred=preferred,
+        thumb=Thumb(thumb) if thumb else None,
+        rating=rating,
+        ranking=ranking,
+    )
