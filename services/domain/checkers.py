@@ -13,8 +13,10 @@ def checker_violations(checker: Checker, path: str) -> Iterator[FieldViolation]:
     name, argument = checker.name, checker.argument
     if name not in CHECKERS:
         known = ", ".join(CHECKERS)
-        nearest = did_you_mean(name, CHECKERS)
-        yield FieldViolation(f"{path}.name", f"must be one of {known}, got {ascii(name[:80])}{nearest}")
+        shown = name[:80]  # a longer one is none that was mistyped, and costs time to compare
+        yield FieldViolation(
+            f"{path}.name", f"must be one of {known}, got {ascii(shown)}{did_you_mean(shown, CHECKERS)}"
+        )
     elif name in WITHOUT_ARGUMENT and argument:
         yield FieldViolation(f"{path}.argument", f"must be left out for {name}, which looks at the whole answer")
     elif len(argument) > CHECKER_ARGUMENT_CHARACTERS_MAX:

@@ -115,8 +115,8 @@ def _wrong_feedback(row: dict[str, Any]) -> Iterator[FieldViolation]:
 def _wrong_kind(kind: Any) -> str:
     if not isinstance(kind, str):
         return missing_or(kind, "text")
-    nearest = did_you_mean(kind, FEEDBACK_KINDS)
-    return f"must be one of {', '.join(FEEDBACK_KINDS)}, got {ascii(kind[:80])}{nearest}"
+    shown = kind[:80]  # a longer one is none that was mistyped, and costs time to compare
+    return f"must be one of {', '.join(FEEDBACK_KINDS)}, got {ascii(shown)}{did_you_mean(shown, FEEDBACK_KINDS)}"
 
 
 def _wrong_votes(votes: Any) -> Iterator[FieldViolation]:

@@ -74,7 +74,7 @@ def wrong_weight(path: str, weight: Any) -> Iterator[FieldViolation]:
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         yield FieldViolation(path, f"must be a number, not {named(weight)}")
     elif not 0 < weight <= ROW_WEIGHT_MAX:
-        yield FieldViolation(path, f"must be above 0 and at most {ROW_WEIGHT_MAX:g}, got {weight:g}")
+        yield FieldViolation(path, f"must be above 0 and at most {ROW_WEIGHT_MAX:g}, got {str(weight)[:40]}")
 
 
 def wrong_label(path: str, label: Any) -> Iterator[FieldViolation]:

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.domain.datasets import RowKind, RowStatistics, SignalCounts
 from services.domain.errors import InvalidData
@@ -80,6 +82,7 @@ def test_rows_are_known_by_their_keys(row: dict[str, Any], kind: RowKind) -> Non
         (PAIR, {**PAIR, "chosen": ASKED}, "row 2.chosen[0].role must be assistant, got user"),
         (PAIR, {**PAIR, "chosen": 1}, "row 2.chosen must be text or a list with one message of the assistant"),
         (PAIR, {**PAIR, "weight": 0}, "row 2.weight must be above 0 and at most 1000, got 0"),
+        (PAIR, {**PAIR, "weight": 10**500}, "row 2.weight must be above 0 and at most 1000, got 1000000"),
         (PAIR, {**PAIR, "weight": True}, "row 2.weight must be a number, not true or false"),
         (PAIR, LABELLED, "row 2.chosen is missing"),
         (LABELLED, {**LABELLED, "label": 1}, "row 2.label must be true or false, not a number"),
@@ -139,3 +142,36 @@ def test_a_feedback_set_knows_how_many_rows_of_each_kind_either_part_has() -> No
     assert found.train_signals == SignalCounts(pairs=3, labels=2, examples=0)
     assert found.validation_signals == SignalCounts(examples=2)
     assert inspected(PAIR, PAIR).train_signals is None
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "name"]), inner),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(["text", "prompt", "completion", "messages", "chosen", "rejected", "label", "weight", "checks"])
+FIELDS = KEYS | st.sampled_from(["kind", "votes"])
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "x"]), "content": st.text(max_size=2)})
+)
+LIKELY = VALUES | MESSAGES | st.sampled_from(["pair", "label", "example", [], [{"name": "contains", "argument": "a"}]])
+
+
+@given(st.lists(st.dictionaries(FIELDS, LIKELY, max_size=6), min_size=1, max_size=4))
+def test_whatever_rows_hold_they_are_taken_or_refused_by_name(rows: list[dict[str, Any]]) -> None:
+    data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    inspection = RowInspection(size_bytes=len(data), validation_fraction=0.5)
+    try:
+        inspection.feed(data)
+        found = inspection.finish()
+    except InvalidData as refused:
+        assert "row" in refused.message
+        return
+    assert found.rows == len(rows) and found.row_statistics is not None
+
+
+def test_a_very_long_name_is_refused_at_once() -> None:
+    long = "x" * 10_000_000
+    check = {"prompt": "a", "checks": [{"name": long}]}
+    assert "got 'xxxx" in refusal(CHECKS, check).message
+    assert "got 'xxxx" in refusal(FEEDBACK, {**FEEDBACK, "kind": long}).message
