@@ -209,6 +209,20 @@ STATED_LIMITS = {
     "TrainRequest.job_id": "ID_CHARACTERS_MAX",
     "ApiKey.display_name": "DISPLAY_NAME_CHARACTERS_MAX",
     "ReportFactsRequest.facts": "FACTS_MAX",
+    "Prompt.text": "ANSWER_CHARACTERS_MAX",
+    "Prompt.messages": "PROMPT_TURNS_MAX ANSWER_CHARACTERS_MAX",
+    "Candidate.text": "ANSWER_CHARACTERS_MAX",
+    "Correction.text": "ANSWER_CHARACTERS_MAX",
+    "SubmitFeedbackRequest.candidates": "CANDIDATES_MAX",
+    "SubmitFeedbackRequest.end_user": "END_USER_CHARACTERS_MAX",
+    "RetractVoteRequest.reason": "RETRACTION_REASON_CHARACTERS_MAX",
+    "FreezeFeedbackRequest.reviews": "FROZEN_SOURCES_MAX",
+    "FreezeFeedbackRequest.sources": "FROZEN_SOURCES_MAX",
+    "FreezeFeedbackRequest.validation_share": "VALIDATION_SHARE_MAX VALIDATION_SHARE_DEFAULT",
+    "FreezeFeedbackRequest.good_rating": "GOOD_RATING_MIN RATING_MAX GOOD_RATING_DEFAULT",
+    "FreezeFeedbackRequest.bad_rating": "BAD_RATING_DEFAULT",
+    "ListVotesRequest.page_size": "PAGE_SIZE_MAX PAGE_SIZE_DEFAULT",
+    "ListFeedbackSetsRequest.page_size": "PAGE_SIZE_MAX PAGE_SIZE_DEFAULT",
 }
 
 

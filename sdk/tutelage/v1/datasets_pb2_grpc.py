@@ -132,7 +132,7 @@ class DatasetsServicer(object):
 
     def DeleteDataset(self, request, context):
         """Deletes a dataset; its id can be used again. Models trained on it keep its hash in their lineage. Errors:
-        FAILED_PRECONDITION while a job that is not over uses it.
+        FAILED_PRECONDITION while a job that is not over uses it, and for a feedback set, which stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,7 @@ class DatasetsStub:
     """Lists datasets, newest first."""
     DeleteDataset: _grpc.UnaryUnaryMultiCallable[_datasets_pb2.DeleteDatasetRequest, _datasets_pb2.Dataset]
     """Deletes a dataset; its id can be used again. Models trained on it keep its hash in their lineage. Errors:
-    FAILED_PRECONDITION while a job that is not over uses it.
+    FAILED_PRECONDITION while a job that is not over uses it, and for a feedback set, which stays.
     """
 
 @_typing.type_check_only
@@ -95,7 +95,7 @@ class DatasetsAsyncStub(DatasetsStub):
     """Lists datasets, newest first."""
     DeleteDataset: _aio.UnaryUnaryMultiCallable[_datasets_pb2.DeleteDatasetRequest, _datasets_pb2.Dataset]  # type: ignore[assignment]
     """Deletes a dataset; its id can be used again. Models trained on it keep its hash in their lineage. Errors:
-    FAILED_PRECONDITION while a job that is not over uses it.
+    FAILED_PRECONDITION while a job that is not over uses it, and for a feedback set, which stays.
     """
 
 class DatasetsServicer(metaclass=_abc_1.ABCMeta):
@@ -169,7 +169,7 @@ class DatasetsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_datasets_pb2.Dataset, _abc.Awaitable[_datasets_pb2.Dataset]]:
         """Deletes a dataset; its id can be used again. Models trained on it keep its hash in their lineage. Errors:
-        FAILED_PRECONDITION while a job that is not over uses it.
+        FAILED_PRECONDITION while a job that is not over uses it, and for a feedback set, which stays.
         """
 
 def add_DatasetsServicer_to_server(servicer: DatasetsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -149,23 +149,25 @@ class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Confli
     CONFLICT_POLICY_UNSPECIFIED: _ConflictPolicy.ValueType  # 0
     """MAJORITY."""
     CONFLICT_POLICY_MAJORITY: _ConflictPolicy.ValueType  # 1
-    """What most say; nothing, if as many say the opposite."""
+    """What more of them say than anything else; nothing, if as many say something else."""
     CONFLICT_POLICY_UNANIMOUS: _ConflictPolicy.ValueType  # 2
     """Only what all say."""
     CONFLICT_POLICY_WEIGHTED: _ConflictPolicy.ValueType  # 3
-    """What most say, weighted by how far they agree."""
+    """As MAJORITY, with a weight: those who say it, less those who say the next most common thing, divided by all."""
 
 class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
-    """How votes that disagree become one."""
+    """How votes that disagree become one. Votes on the same texts count together, whichever item they were given on; of what
+    one reviewer, or one user of an application, says twice the last counts.
+    """
 
 CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ValueType  # 0
 """MAJORITY."""
 CONFLICT_POLICY_MAJORITY: ConflictPolicy.ValueType  # 1
-"""What most say; nothing, if as many say the opposite."""
+"""What more of them say than anything else; nothing, if as many say something else."""
 CONFLICT_POLICY_UNANIMOUS: ConflictPolicy.ValueType  # 2
 """Only what all say."""
 CONFLICT_POLICY_WEIGHTED: ConflictPolicy.ValueType  # 3
-"""What most say, weighted by how far they agree."""
+"""As MAJORITY, with a weight: those who say it, less those who say the next most common thing, divided by all."""
 Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
 
 class _FeedbackFormat:
@@ -242,7 +244,7 @@ class Prompt(_message.Message):
     """A text to continue; at most 100,000 characters."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatMessage]:
-        """A conversation whose next turn is the answer; at most 100 turns."""
+        """A conversation whose next turn is the answer; at most 100 turns, and 100,000 characters together."""
 
     def __init__(
         self,
@@ -614,7 +616,7 @@ class ListVotesRequest(_message.Message):
     review: _builtins.str
     """Only those of this review, `projects/{project}/reviews/{review}`."""
     source: _builtins.str
-    """Only those from this source."""
+    """Only those from this source; not together with `review`."""
     page_size: _builtins.int
     """Most votes in one page; above 1000 means 1000. Default 50."""
     page_token: _builtins.str
@@ -789,11 +791,13 @@ class FreezeFeedbackRequest(_message.Message):
     """A UUID that makes repeating this call safe."""
     @_builtins.property
     def reviews(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Reviews whose votes to take, `projects/{project}/reviews/{review}`."""
+        """Reviews whose votes to take, `projects/{project}/reviews/{review}`; at most 100. Votes on an item that came to the
+        same reviewer a second time measure the reviewer and are left out.
+        """
 
     @_builtins.property
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sources of applications whose votes to take."""
+        """Sources of applications whose votes to take; at most 100. A review or a source is needed."""
 
     def __init__(
         self,
