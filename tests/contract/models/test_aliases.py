@@ -1,6 +1,8 @@
 """Aliases: moved once at a time, with their history, back again, and found wherever a version is."""
 
 import concurrent.futures
+import contextlib
+import threading
 
 import pytest
 
@@ -19,6 +21,7 @@ from services.models.promote_model import promote_model
 from services.models.resolve_model import resolve_model
 from services.models.roll_back_alias import roll_back_alias
 from services.projects.list_audit_entries import list_audit_entries
+from services.storage.aliases import Aliases
 from tests.support.houses import Bench, add_project
 from tests.support.works import published
 
@@ -100,6 +103,29 @@ def test_of_two_who_promote_at_once_with_an_etag_one_wins(versions: Bench) -> No
     (winner,) = (each for each in moved if each is not None)
     assert get_alias(versions.house, caller=versions.caller, name=PROD) == winner
     assert len(winner.moves) == 2
+
+
+def test_nobody_decides_on_where_an_alias_was(versions: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two look at the alias at once, if they can; then both would move it from there."""
+    first = promote(versions, 1)
+    look, both = Aliases.find, threading.Barrier(2)
+
+    def looked(*of: object) -> Alias | None:
+        found = look(*of)  # type: ignore[arg-type]
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.5)
+        return found
+
+    monkeypatch.setattr(Aliases, "find", looked)
+
+    def move(version: int) -> bool:
+        try:
+            return promote(versions, version, etag=first.etag).version == version
+        except EtagMismatch:
+            return False
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(move, (2, 3))) == [False, True]
 
 
 def test_of_two_who_promote_at_once_without_an_etag_one_follows_the_other(versions: Bench) -> None:
