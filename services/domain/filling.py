@@ -49,13 +49,16 @@ def tenth_of(steps: int) -> int:
 def fill_optimization(
     draft: OptimizationDraft, *, learning_rate: float, batch_size: int, micro_batch_size: int | None, steps: int
 ) -> OptimizationSpec:
-    """Return the settings; those that the optimizer or the schedule does not read are None, even if they were given."""
+    """Return the settings; those that the optimizer or the schedule does not read are None, even if they were given.
+
+    `learning_rate` is the default of AdamW; other optimizers have one of another size.
+    """
     optimizer, schedule = draft.optimizer or Optimizer.ADAMW, draft.schedule or Schedule.COSINE
     batch_size = either(draft.batch_size, batch_size)
     defaults = {
         "optimizer": optimizer,
         "schedule": schedule,
-        "learning_rate": learning_rate,
+        "learning_rate": min(learning_rate * _TIMES.get(optimizer, 1.0), limits.LEARNING_RATE_MAX),
         "final_learning_rate_ratio": _final_ratio(schedule),
         "warmup_steps": min(limits.WARMUP_STEPS_MAX_DEFAULT, max(0, steps // 20)),
         "weight_decay": limits.WEIGHT_DECAY_DEFAULT,
@@ -67,6 +70,12 @@ def fill_optimization(
     }
     values = {**defaults, **given(draft)}
     return OptimizationSpec(**{name: value for name, value in values.items() if name not in _unread(values)})
+
+
+_TIMES = {
+    Optimizer.MUON: limits.LEARNING_RATE_TIMES_MUON,
+    Optimizer.ADAFACTOR: limits.LEARNING_RATE_TIMES_ADAFACTOR,
+}
 
 
 def _final_ratio(schedule: Schedule) -> float:

@@ -420,7 +420,9 @@ class OptimizationSpec(_message.Message):
     NESTEROV_FIELD_NUMBER: _builtins.int
     DECAY_RATIO_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
-    """Highest learning rate, reached after warm-up; above 0, at most 1. Default: the preset's."""
+    """Highest learning rate, reached after warm-up; above 0, at most 1. Default: the preset's, which is that of AdamW;
+    5 times as high for Muon, and 25 times for Adafactor, where it is a share of the size of each weight.
+    """
     final_learning_rate_ratio: _builtins.float
     """Learning rate at the last step, as a share of the highest; 0 to 1. Default 0.1."""
     warmup_steps: _builtins.int

@@ -19,6 +19,7 @@ from services.domain.training import (
     CheckpointsDraft,
     EvaluationDraft,
     OptimizationDraft,
+    Optimizer,
     Precision,
     SamplesDraft,
     TokenizerDraft,
@@ -74,6 +75,15 @@ def complaints(of: Dataset | None = None, **draft: Any) -> dict[str, str]:
     with pytest.raises(InvalidField) as caught:
         resolved(of, **draft)
     return {violation.field: violation.description for violation in caught.value.violations}
+
+
+@pytest.mark.parametrize(("optimizer", "times"), [("ADAMW", 1), ("SGD", 1), ("MUON", 5), ("ADAFACTOR", 25)])
+def test_the_default_learning_rate_is_of_the_size_that_the_optimizer_wants(optimizer: str, times: float) -> None:
+    preset = PRESETS["nano"].learning_rate
+    draft = OptimizationDraft(optimizer=Optimizer[optimizer])
+    assert resolved(preset="nano", optimization=draft).optimization.learning_rate == pytest.approx(times * preset)
+    named = dataclasses.replace(draft, learning_rate=3e-3)
+    assert resolved(preset="nano", optimization=named).optimization.learning_rate == 3e-3
 
 
 def test_an_empty_draft_is_the_tiny_preset_with_every_value_shown() -> None:
