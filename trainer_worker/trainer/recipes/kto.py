@@ -1,5 +1,6 @@
-"""Kahneman-Tversky optimization: answers labelled good become likelier and those labelled bad less so, beside how far
-the model has come from its base on the whole.
+"""Kahneman-Tversky optimization: answers labelled good become likelier, and those labelled bad less likely.
+
+Likelier than what? Than other answers have become on the whole: the divergence of the model from its base.
 
 P rows of a batch   2 answers of a row: its own, and one to another prompt
 """
