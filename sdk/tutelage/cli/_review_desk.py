@@ -88,6 +88,10 @@ class Desk:
     def _first_question(self) -> str:
         return {"SINGLE": RATING, "RANKING": RANKING}.get(self.kind, CHOICE)
 
+    def begin_anew(self) -> None:
+        """Forgets what was said of the item on the desk."""
+        self.judgement, self.focus = {}, self._first_question()
+
     def touch(self) -> None:
         """Counts the time since the last key as spent on the item, unless the reviewer was away."""
         now = self.clock()

@@ -116,7 +116,8 @@ class Lines:
         return (self.desk.explain(why) if why else "") or self.desk.discard(reason or DISCARDS[0])
 
     def _judge(self, keys: str, text: str) -> str:
-        """Says what the keys say; the text is the correction after `c`, else why."""
+        """Says what the keys say; the text is the correction after `c`, else why. A line says all of its item."""
+        self.desk.begin_anew()
         for key in keys:
             if told := self._press(key):
                 return told

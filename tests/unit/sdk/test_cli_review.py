@@ -84,6 +84,13 @@ def test_a_line_that_says_nothing_gives_no_vote(service: ServiceDouble, tmp_path
     assert service.standing() == {}
 
 
+def test_a_line_says_all_of_its_item(service: ServiceDouble, tmp_path: pathlib.Path) -> None:
+    service.review.kind = reviews_pb2.REVIEW_KIND_RANKING
+    assert run(*START, "--scripted", script(tmp_path, "2", "21 in this order")).exit_code == 1
+    (vote,) = service.standing().values()
+    assert list(vote.judgement.ranking) == [1, 0]
+
+
 def test_one_answer_is_rated(service: ServiceDouble, tmp_path: pathlib.Path) -> None:
     service.review.kind = reviews_pb2.REVIEW_KIND_SINGLE
     run_well(*START, "--scripted", script(tmp_path, "7 good", "+", "- rude"))
