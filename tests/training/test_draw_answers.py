@@ -1,6 +1,7 @@
 """Jobs that draw answers: what they tell, and what they keep."""
 
 import pathlib
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,6 +17,15 @@ from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage_internal.v1 import facts_pb2, pipe_pb2
 
 ASKED = ["def ", "x = [", "", "import j", "# aé", "ret", "class A", "0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_for_all() -> Iterator[None]:
+    """Also for what the tests share."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +223,8 @@ def test_it_stops_when_it_is_told_to(studio: Studio, signs: int) -> None:
 def test_signs_of_progress_come_with_every_step_of_drawing(studio: Studio) -> None:
     story = studio.draw(draw_spec(max_tokens=8), studio.dataset(prompts("a")))
     sections = [sign.section for sign in story.of(pipe_pb2.Progress)]
-    assert sections.count(pipe_pb2.SECTION_STEP) >= 8
+    assert sections.count(pipe_pb2.SECTION_EVALUATE) >= 8
+    assert sections.count(pipe_pb2.SECTION_STEP) == 1
     assert sections.index(pipe_pb2.SECTION_FIRST_STEP) < sections.index(pipe_pb2.SECTION_STEP)
     assert sections[-1] == pipe_pb2.SECTION_CHECKPOINT
 
