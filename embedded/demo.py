@@ -1,4 +1,4 @@
-"""`make demo`: the whole way from a text to a sampled model, in about three minutes, with nothing left behind.
+"""`make demo`: the whole way from a text to a model that reviews made better, with nothing left behind.
 
 The text is one that every machine has: the source of its own Python standard library. Everything goes through the
 command line that users have; what it prints is what they see.
@@ -7,7 +7,6 @@ command line that users have; what it prints is what they see.
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import re
 import select
@@ -20,6 +19,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from embedded.closed_loop import close_the_loop
+from embedded.commands import DemoFailed, environment, follower, say, tutelage
+
 TEXT_BYTES_MAX = 8_000_000
 # About two minutes of training on two cores, with products in bfloat16 where the processor has them.
 STEPS_IN_BF16 = 400
@@ -30,23 +32,21 @@ STOP_LIMIT_S = 90.0
 FOLDERS_LEFT_OUT = {"test", "tests", "site-packages", "dist-packages", "idlelib", "lib2to3", "__pycache__"}
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 DATASET = "python"
+MODEL = f"{DATASET}-tiny"
 PROMPT = "def "
-
-
-class DemoFailed(Exception):
-    """A part of the demo did not work; the message says which."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs the demo and cleans up after it; returns the exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--steps", type=int, default=steps_here(), help="optimizer steps (%(default)s)")
-    steps = parser.parse_args(arguments).steps
+    parser.add_argument("--no-loop", action="store_true", help="stop after the first sample: no review, no tuning")
+    wanted = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tutelage-demo-"))
     try:
-        demonstrate(folder, steps=steps)
+        demonstrate(folder, steps=wanted.steps, loop=not wanted.no_loop)
     except KeyboardInterrupt:
         print("\nInterrupted: everything is stopped and removed.")
         return 130
@@ -68,8 +68,8 @@ def steps_here(processor: pathlib.Path = PROCESSOR) -> int:
     return STEPS_IN_BF16 if native else STEPS_IN_FP32
 
 
-def demonstrate(folder: pathlib.Path, *, steps: int) -> None:
-    """Uploads, trains and samples on a house of its own. Raises: DemoFailed."""
+def demonstrate(folder: pathlib.Path, *, steps: int, loop: bool) -> None:
+    """Uploads, trains, samples, reviews, tunes and proves it, on a house of its own. Raises: DemoFailed."""
     text = folder / "python.txt"
     size_bytes = gather_text(text)
     say(f"Gathered {size_bytes / 1e6:.1f} MB of text: the source of this Python's standard library.")
@@ -78,9 +78,11 @@ def demonstrate(folder: pathlib.Path, *, steps: int) -> None:
     with running_house(folder) as profile:
         say(f"Everything is up after {time.monotonic() - began:.1f} s.")
         tutelage(profile, "datasets", "upload", str(text), "--name", DATASET)
-        training = ["--dataset", DATASET, "--preset", "tiny", "--steps", str(steps), "--sample-prompt", PROMPT]
-        tutelage(profile, "train", *training, "--watch")
-        tutelage(profile, "sample", f"{DATASET}-tiny", "--prompt", PROMPT, "--max-tokens", "200", "--seed", "7")
+        training = ["--dataset", DATASET, "--preset", "tiny", "--steps", str(steps), "--seed", "1"]
+        tutelage(profile, "train", *training, "--sample-prompt", PROMPT, "--watch")
+        tutelage(profile, "sample", MODEL, "--prompt", PROMPT, "--max-tokens", "200", "--seed", "7")
+        if loop:
+            close_the_loop(profile, folder=folder, text=text, model=MODEL)
         say("Stopping everything…")
 
 
@@ -152,31 +154,6 @@ def stop(house: subprocess.Popen[bytes]) -> None:
         house.stdout.close()
 
 
-def tutelage(profile: pathlib.Path, *arguments: str) -> None:
-    """Runs one command as a user would, in the same terminal. Raises: DemoFailed."""
-    shown = " ".join(f'"{word}"' if " " in word else word for word in arguments)
-    say(f"\n$ tutelage {shown.replace(str(profile.parent.parent) + '/', '')}")
-    program = pathlib.Path(sys.executable).with_name("tutelage")
-    if not program.exists():
-        raise DemoFailed(f"{program} is missing: install the package `tutelage` into this environment")
-    surroundings = {**environment(), "TUTELAGE_PROFILE": str(profile)}
-    done = subprocess.run([*follower(), str(program), *arguments], env=surroundings)
-    if done.returncode in (130, -signal.SIGINT):
-        raise KeyboardInterrupt
-    if done.returncode != 0:
-        raise DemoFailed(f"`tutelage {arguments[0]}` ended with status {done.returncode}")
-
-
-def follower() -> list[str]:
-    """Returns the beginning of a command whose program dies with this process."""
-    return [sys.executable, "-m", "embedded.follow_parent", str(os.getpid())]
-
-
-def environment() -> dict[str, str]:
-    """Returns the environment without what would lead to another house."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TUTELAGE_")}
-
-
 def farewell() -> str:
     """Returns what to try next."""
     program = shortest_name(pathlib.Path(sys.executable).with_name("tutelage"))
@@ -193,11 +170,6 @@ def shortest_name(program: pathlib.Path) -> str:
     if shutil.which(program.name) == str(program):
         return program.name
     return str(program.relative_to(pathlib.Path.cwd()) if program.is_relative_to(pathlib.Path.cwd()) else program)
-
-
-def say(sentence: str) -> None:
-    """Prints at once, so that it comes before what the commands print."""
-    print(sentence, flush=True)
 
 
 def interrupt(number: int, frame: object) -> None:

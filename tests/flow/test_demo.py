@@ -62,7 +62,7 @@ def assert_nothing_is_left(folder: pathlib.Path) -> None:
 
 
 def run_to_the_end(folder: pathlib.Path) -> None:
-    with demo(folder, "--steps", "3") as process:
+    with demo(folder, "--steps", "3", "--no-loop") as process:
         assert process.wait(timeout=LIMIT_S) == 0, said(folder)
     assert "$ tutelage train --dataset python --preset tiny --steps 3" in said(folder)
     assert "To go on, with text of your own" in said(folder)
@@ -86,6 +86,16 @@ def test_ctrl_c_in_the_middle_of_training_stops_and_removes_everything(tmp_path:
         wait_until_training(process, tmp_path)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) == 130, said(tmp_path)
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_whole_demo_ends_with_a_better_model(tmp_path: pathlib.Path) -> None:
+    with demo(tmp_path) as process:
+        assert process.wait(timeout=1100) == 0, said(tmp_path)
+    assert "The challenger is better" in said(tmp_path)
+    assert "gate     better" in said(tmp_path)
     assert_nothing_is_left(tmp_path)
 
 
