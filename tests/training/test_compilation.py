@@ -39,6 +39,9 @@ def test_long_runs_are_compiled_and_short_ones_are_not(monkeypatch: pytest.Monke
     enough = int(PAYS_FROM_S * 2e11 / 6 / parameters) + 1
     assert to_compile(AUTO, parameters=parameters, tokens=enough, device=CPU)
     assert not to_compile(AUTO, parameters=parameters, tokens=enough // 2, device=CPU)
+    assert to_compile(AUTO, parameters=parameters, tokens=enough, device=CPU, processor="AVX512")
+    assert not to_compile(AUTO, parameters=parameters, tokens=enough, device=CPU, processor="AVX2")
+    assert to_compile(ON, parameters=1, tokens=1, device=CPU, processor="AVX2")
     assert to_compile(ON, parameters=1, tokens=1, device=CPU)
     assert not to_compile(OFF, parameters=parameters, tokens=enough, device=CPU)
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer_worker.trainer.engine.attention import attend, attend_plainly, causal_bias
+from trainer_worker.trainer.engine.attention import attend, attend_plainly, causal_bias, plain_wins
 from trainer_worker.trainer.engine.key_value_cache import KeyValueCache
-from trainer_worker.trainer.engine.model import Decoder, ModelConfig
+from trainer_worker.trainer.engine.model import Decoder, Dropout, ModelConfig
 from trainer_worker.trainer.engine.norm import RootMeanSquareNorm
 
 CONFIG = ModelConfig(
@@ -168,6 +168,42 @@ def test_plain_and_fused_attention_agree() -> None:
     plain = attend_plainly(query.transpose(1, 2), *wide, bias)
     torch.testing.assert_close(plain, fused, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(mixed, plain.transpose(1, 2), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("keys", "head_width", "long_registers", "short_registers"),
+    [
+        (128, 32, True, False),
+        (256, 64, True, False),
+        (512, 64, True, True),
+        (128, 128, True, False),
+        (256, 128, True, True),
+        (1024, 64, False, False),
+    ],
+)
+def test_attention_is_computed_by_what_was_measured_to_be_faster(
+    keys: int, head_width: int, long_registers: bool, short_registers: bool
+) -> None:
+    shape = {"queries": keys, "keys": keys, "head_width": head_width}
+    assert plain_wins("cpu", **shape) is long_registers
+    assert plain_wins("cpu", **shape, fused_if_short=True) is short_registers
+    assert plain_wins("cpu", **shape, soft_cap=30.0, fused_if_short=True)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_run_on_short_registers_computes_the_same(packed: bool) -> None:
+    documents_BT = torch.tensor([[0, 0, 0, 1, 1, 1, 2], [0, 1, 1, 1, 1, 1, 1]]) if packed else None
+    tokens_BT = torch.randint(0, 32, (2, 7), generator=torch.Generator().manual_seed(3))
+    gradients = []
+    for short in (False, True):
+        model = Decoder(ModelConfig(2, 16, 4, 2, 24, 8, True, 10000.0, 32))
+        model.initialize(1)
+        model.fused_if_short = short
+        model(tokens_BT, documents_BT=documents_BT).square().sum().backward()
+        gradients.append([weight.grad for weight in model.parameters()])
+        assert model.is_plain(model.embedding.weight[None], None, 7, Dropout()) is not short
+        assert model.is_plain(model.embedding.weight[None], None, 7, Dropout(attention=0.1)), "the kernel knows none"
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
 def test_the_norm_and_its_derivatives_are_those_of_the_library() -> None:

@@ -109,6 +109,19 @@ def test_the_precision_of_the_checkpoint_is_kept(bench: Bench) -> None:
     assert again.curve == later(whole, 8)
 
 
+@pytest.mark.parametrize(("first", "then", "kernel"), [("AVX2", "AVX512", "fused"), ("AVX512", "AVX2", "plain")])
+def test_another_processor_goes_on_with_the_same_kernels(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, first: str, then: str, kernel: str
+) -> None:
+    spec = tiny_spec(steps=6, checkpoint_interval=3)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: first)
+    whole = bench.run(spec)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: then)
+    again = bench.run(spec, epoch=2, resume=resume_from(whole.checkpoints[3]), recorded_step=3)
+    assert [run.notes("environment")[0].details["attention"] for run in (whole, again)] == [kernel] * 2
+    assert again.curve == later(whole, 3)
+
+
 def test_going_on_without_the_compiler_of_before_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tiny_spec(steps=6, checkpoint_interval=3, compute=COMPILED)
     with monkeypatch.context() as elsewhere:

@@ -11,7 +11,7 @@ import torch
 
 from artifacts import FileSet, Store
 from trainer_worker.trainer.engine import precision
-from trainer_worker.trainer.engine.attention import plain_is_faster
+from trainer_worker.trainer.engine.attention import has_avx2_only
 from trainer_worker.trainer.engine.checkpoint import Checkpoint, TrainingState
 from trainer_worker.trainer.engine.compilation import compiled, lacks, to_compile
 from trainer_worker.trainer.engine.errors import UnusableData
@@ -84,6 +84,7 @@ def make_run(
     tokens = spec.steps * spec.optimization.batch_size * data.training.context_length
     state = checkpoint.state if checkpoint else new_state(assignment, spec, model, tokens=tokens)
     precision.set_products(state.precision)
+    model.fused_if_short = has_avx2_only(state.processor)
     set_training(model, spec)
     run = Run(
         spec=spec,
@@ -141,10 +142,15 @@ def set_training(model: Decoder, spec: Spec) -> None:
 def new_state(assignment: workers_pb2.Assignment, spec: Spec, model: Decoder, *, tokens: int) -> TrainingState:
     """The beginning of a run over so many tokens. Raises: UnusableData if the device cannot do what is asked for."""
     device = model.embedding.weight.device
+    processor = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
     try:
         arithmetic = precision.precision_of(spec.precision, device)
         to_be_compiled = to_compile(
-            spec.compute.compilation, parameters=model.config.parameters, tokens=tokens, device=device
+            spec.compute.compilation,
+            parameters=model.config.parameters,
+            tokens=tokens,
+            device=device,
+            processor=processor,
         )
     except ValueError as error:
         raise UnusableData(str(error)) from error
@@ -153,6 +159,7 @@ def new_state(assignment: workers_pb2.Assignment, spec: Spec, model: Decoder, *,
         lineage=assignment.lineage,
         precision=arithmetic,
         compiled=to_be_compiled,
+        processor=processor,
         batch_size=spec.optimization.batch_size,
         micro_batch_size=spec.optimization.micro_batch_size or spec.optimization.batch_size,
         threads=torch.get_num_threads(),
@@ -196,10 +203,16 @@ def versions() -> dict[str, str]:
     return packages | {"python": platform.python_version(), "torch": torch.__version__}
 
 
+def attention_of(run: Run) -> str:
+    """How sequences of the full length are computed."""
+    model, length = run.model, run.model.config.context_length
+    whole = torch.empty(0, length, model.config.width, device=run.device)
+    return "plain" if model.is_plain(whole, None, length, model.dropout) else "fused"
+
+
 def describe(run: Run) -> Generator[Told, None, None]:
     """The notes that a run begins with."""
     state, config = run.state, run.model.config
-    query = torch.empty(0, config.context_length, config.heads, config.head_width, device=run.device)
     moving = sum(weight.numel() for weight in run.model.parameters() if weight.requires_grad)
     details = versions() | {
         "device": str(run.device),
@@ -207,7 +220,7 @@ def describe(run: Run) -> Generator[Told, None, None]:
         "threads": torch.get_num_threads(),
         "precision": state.precision,
         "compiled": state.compiled,
-        "attention": "plain" if plain_is_faster(query, keys=config.context_length) else "fused",
+        "attention": attention_of(run),
         "parameters": config.parameters,
         "moving_parameters": moving,
         "vocabulary_size": config.vocabulary_size,

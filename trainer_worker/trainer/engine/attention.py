@@ -11,6 +11,8 @@ from torch.nn import functional
 # with the ends at 512 keys (head width 64) and 1,024 keys (head width 128).
 PLAIN_KEYS_PER_HEAD_WIDTH = 8
 PLAIN_KEYS_MIN = 512
+# With the shorter registers of AVX2 the fused kernel wins where a head has few numbers of keys, too: see docs/lab.
+FUSED_KEY_NUMBERS_MAX = 256 * 64
 
 
 def causal_bias(
@@ -56,13 +58,15 @@ def attend(
     scale: float | None = None,
     soft_cap: float | None = None,
     dropout: float = 0.0,
+    plain: bool | None = None,
 ) -> Tensor:
     """Mixes values by how well their keys match each query.
 
     Shapes: query (B, T, N, H); key and value (B, S, M, H), M divides N; bias (T, S) or (B, 1, T, S), added to the
     scores, or None for as many keys as queries of which each sees those up to itself. Scores are multiplied by `scale`
-    (default: the root of 1 / H) and bent by `soft_cap`; `dropout` is the share of weights left out. Returns
-    (B, T, N, H) in the dtype of the query. The softmax is computed in float32 whatever the dtype.
+    (default: the root of 1 / H) and bent by `soft_cap`; `dropout` is the share of weights left out; `plain` says by
+    which kernel, default as `plain_wins`. Returns (B, T, N, H) in the dtype of the query. The softmax is computed in
+    float32 whatever the dtype.
     Source: Vaswani et al. 2017, arXiv 1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv 2305.13245; soft
     cap: Gemma Team 2024, arXiv 2408.00118, section 2.
     """
@@ -70,7 +74,9 @@ def attend(
     query_BNTH = query_BTNH.transpose(1, 2)
     key_BMSH, value_BMSH = key_BSMH.transpose(1, 2), value_BSMH.transpose(1, 2)
     shape = {"queries": length, "keys": keys, "head_width": query_BTNH.shape[-1]}
-    if not plain_wins(query_BTNH.device.type, **shape, soft_cap=soft_cap):
+    if plain is None:
+        plain = plain_wins(query_BTNH.device.type, **shape, soft_cap=soft_cap)
+    if not plain:
         return attend_fused(query_BNTH, key_BMSH, value_BMSH, bias, scale=scale, dropout=dropout).transpose(1, 2)
     if bias is None:
         bias = causal_bias(length, device=query_BTNH.device)
@@ -85,22 +91,31 @@ def attend(
     return mixed_BNTH.transpose(1, 2)
 
 
-def plain_wins(device: str, *, queries: int, keys: int, head_width: int, soft_cap: float | None = None) -> bool:
+def plain_wins(
+    device: str,
+    *,
+    queries: int,
+    keys: int,
+    head_width: int,
+    soft_cap: float | None = None,
+    fused_if_short: bool = False,
+) -> bool:
     """A rule from measurements, not a probe: the kernel must not change between a run and its resumption.
 
     A single query is always computed plainly: which kernel draws a token must not depend on the longest row beside it.
-    The fused kernels know no soft cap.
+    The fused kernels know no soft cap. `fused_if_short` is for processors with short registers: see `has_avx2_only`.
     """
     if soft_cap is not None:
         return True
+    if fused_if_short and keys * head_width <= FUSED_KEY_NUMBERS_MAX:
+        return False
     limit = max(PLAIN_KEYS_MIN, PLAIN_KEYS_PER_HEAD_WIDTH * head_width)
     return device == "cpu" and (keys <= limit or queries == 1)
 
 
-def plain_is_faster(query_BTNH: Tensor, *, keys: int) -> bool:
-    """The same for a query at hand."""
-    _, length, _, head_width = query_BTNH.shape
-    return plain_wins(query_BTNH.device.type, queries=length, keys=keys, head_width=head_width)
+def has_avx2_only(processor: str) -> bool:
+    """Whether this is what torch calls a processor whose registers hold eight numbers."""
+    return processor == "AVX2"
 
 
 def attend_once(

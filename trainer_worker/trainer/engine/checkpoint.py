@@ -56,6 +56,7 @@ class TrainingState:
     data_chain: str = ""
     loss_chain: str = ""
     compiled: bool = False
+    processor: str = ""  # on which the run began, as torch calls what it can do: it decides how attention is computed
     scaler: dict[str, float] = dataclasses.field(default_factory=dict)
     # Health: see trainer/health.py.
     skipped_in_a_row: int = 0

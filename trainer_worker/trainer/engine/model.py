@@ -53,13 +53,14 @@ class Sight:
     keys: int
     cache: KeyValueCache | None
     dropout: Dropout
+    plain: bool  # whether attention is computed by products of whole matrices
 
 
 class Decoder(nn.Module):
     """Predicts, at every position, the token that comes next.
 
     With `activation_checkpointing` the backward pass computes each block again instead of keeping what it made. That
-    and dropout act in training mode only.
+    and dropout act in training mode only. `fused_if_short` is set by a run, for as long as it lasts: see `plain_wins`.
     """
 
     rotary_cosine: Tensor  # (T, H), as rotary_sine
@@ -72,6 +73,7 @@ class Decoder(nn.Module):
         self.config = config
         self.dropout = Dropout()
         self.activation_checkpointing = False
+        self.fused_if_short = False
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = RootMeanSquareNorm(config.width, epsilon=config.norm_epsilon)
@@ -171,15 +173,17 @@ class Decoder(nn.Module):
         if last >= config.context_length:
             raise IndexError(f"position {last} is beyond the context length {config.context_length}")
         rows: slice | Tensor = slice(length) if positions_BT is None else positions_BT
+        keys = length if cache is None else cache.slots_read(last + 1)
         whole = Sight(
             cosine=self.rotary_cosine[rows].unsqueeze(-2),
             sine=self.rotary_sine[rows].unsqueeze(-2),
             bias=None,
             positions=positions_BT,
             slots=None if cache is None or positions_BT is None else cache.slots(positions_BT),
-            keys=length if cache is None else cache.slots_read(last + 1),
+            keys=keys,
             cache=cache,
             dropout=dropout,
+            plain=self.is_plain(hidden_BTD, cache, keys, dropout),
         )
         local = whole
         if config.local_rotary_base is not None:
@@ -192,19 +196,27 @@ class Decoder(nn.Module):
 
     def bias(self, hidden_BTD: Tensor, sight: Sight, lines: Lines, *, window: int | None) -> Tensor | None:
         """What is added to scores; None where the fused kernel needs nothing to be added."""
-        device, config = hidden_BTD.device, self.config
-        documents_BT, parents_BT = lines
+        device, (documents_BT, parents_BT) = hidden_BTD.device, lines
         autocast = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if autocast else hidden_BTD.dtype
         if sight.cache is not None and sight.positions is not None:
             return fill_bias(sight.positions, keys=sight.keys, dtype=dtype, window=window)
         length = hidden_BTD.shape[1]
-        shape = {"queries": length, "keys": length, "head_width": config.head_width}
-        plain = plain_wins(device.type, **shape, soft_cap=config.attention_soft_cap)
-        if not plain and documents_BT is None and (window is None or window >= length):
+        if not sight.plain and documents_BT is None and (window is None or window >= length):
             return None
         seen = {"documents_BT": documents_BT, "parents_BT": parents_BT}
         return causal_bias(length, device=device, dtype=dtype, window=window, **seen)
+
+    def is_plain(self, hidden_BTD: Tensor, cache: KeyValueCache | None, keys: int, dropout: Dropout) -> bool:
+        """Which kernel computes attention; the fused one of the CPU knows no dropout."""
+        return plain_wins(
+            hidden_BTD.device.type,
+            queries=hidden_BTD.shape[1],
+            keys=keys,
+            head_width=self.config.head_width,
+            soft_cap=self.config.attention_soft_cap,
+            fused_if_short=self.fused_if_short and cache is None and not dropout.attention,
+        )
 
     def unembed(self, hidden_BTD: Tensor) -> Tensor:
         """Shapes: (…, D) to (…, V)."""
@@ -289,6 +301,7 @@ class Attention(nn.Module):
             scale=self.scale,
             soft_cap=self.soft_cap,
             dropout=sight.dropout.attention,
+            plain=sight.plain,
         )
         out_BTD: Tensor = self.out(mixed_BTNH.flatten(-2))
         return out_BTD
