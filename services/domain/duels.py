@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import datetime
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from services.domain.answers import AnswersDrawn
 from services.domain.counting import counted
@@ -131,7 +131,7 @@ class Duel:
         return REVIEW.format(self.project_id, self.review_id) if self.review_id else ""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class PairVotes:
     """What was voted on one pair, seen from the challenger: for it, against it, for neither, and discarded."""
 
@@ -146,21 +146,21 @@ class PairVotes:
         return self.wins + self.losses + self.ties + self.discards
 
 
-def tally_votes(votes: Iterable[PairVotes], *, same: int, overlap: int, closed: bool) -> Tally:
-    """Return how pairs went by votes: a pair is one observation, which the majority of its votes makes.
+def tally_votes(votes: Mapping[PairVotes, int], *, same: int, overlap: int, closed: bool) -> Tally:
+    """Return how pairs went, from how many were voted on alike: a pair is one observation, made by the majority.
 
     A pair counts once it has all its votes, or once no more are taken: before, its winner could still change, and the
     test must not be looked at through changes of mind. Pairs of equal answers, which nobody is shown, are ties.
     """
     ended: collections.Counter[str] = collections.Counter(ties=same, judged=same)
-    for each in votes:
+    for each, pairs in votes.items():
         if each.votes < overlap and not closed:
             continue
-        ended["judged"] += 1
+        ended["judged"] += pairs
         if each.wins != each.losses:
-            ended["wins" if each.wins > each.losses else "losses"] += 1
+            ended["wins" if each.wins > each.losses else "losses"] += pairs
         elif each.votes > each.discards:
-            ended["ties"] += 1
+            ended["ties"] += pairs
     return Tally(**ended)
 
 

@@ -73,8 +73,8 @@ class Duels(Protocol):
         """Return how many votes are wanted of each pair, and whether no more are taken."""
         ...
 
-    def pair_votes(self, review_uid: str) -> Sequence[PairVotes]:
-        """Count the votes on each pair that has any."""
+    def pair_votes(self, review_uid: str) -> Mapping[PairVotes, int]:
+        """Count the pairs on which was voted in the same way."""
         ...
 
 

@@ -1,8 +1,6 @@
 """Keeps duels, the pairs that they compare, and counts what was said of them."""
 
 import dataclasses
-import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +12,23 @@ from services.domain.drawing import Checker, DrawOptions
 from services.domain.duels import Duel, DuelJudge, PairVotes, Tally, pairs_of
 from services.domain.errors import AlreadyExists
 from services.domain.jobs import Job
+from services.domain.judgements import Verdict
 from services.domain.pages import Page
 from services.domain.plain import from_plain, to_plain
+from services.domain.reviews import VoteState
 from services.storage.paging import page_of
 from services.storage.tables.duels import duel, duel_pair
-from services.storage.tables.reviews import review, review_item, vote, vote_change
+from services.storage.tables.reviews import review, vote, vote_change
 
+_SUBMITTED = vote.c.state == VoteState.SUBMITTED.value
+_VERDICT = sa.func.coalesce(vote.c.judgement["verdict"].as_string(), "")
+_PREFERS = sa.and_(_SUBMITTED, _VERDICT == Verdict.PREFERS.value)
+_SAID = {
+    "wins": sa.and_(_PREFERS, vote.c.judgement["preferred"].as_integer() == 1),
+    "losses": sa.and_(_PREFERS, vote.c.judgement["preferred"].as_integer() == 0),
+    "ties": sa.and_(_SUBMITTED, _VERDICT != Verdict.PREFERS.value),
+    "discards": vote.c.state == VoteState.DISCARDED.value,
+}
 _PLAIN = frozenset(column.name for column in duel.columns) - {"judge", "checker", "options", "reviewers"}
 
 
@@ -95,32 +104,24 @@ class Duels:
         overlap, closed = self._connection.execute(query).one()
         return overlap, closed
 
-    def pair_votes(self, review_uid: str) -> Sequence[PairVotes]:
-        """Count the votes on each pair that has any; the challenger's answer is the second candidate.
+    def pair_votes(self, review_uid: str) -> Mapping[PairVotes, int]:
+        """Count the pairs on which was voted in the same way; the challenger's answer is the second candidate.
 
         Votes that were taken back or retracted do not count, and neither do those on pairs that came again unsaid.
         """
         gone = sa.exists().where(vote_change.c.vote_uid == vote.c.uid)
-        query = sa.select(review_item.c.number, vote.c.judgement).join(vote, vote.c.item_uid == review_item.c.uid)
-        query = query.where(vote.c.review_uid == review_uid, ~vote.c.repeat, ~gone)
-        counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        for number, judgement in self._connection.execute(query):
-            said = _said(judgement)
-            counts[number][said] = counts[number].get(said, 0) + 1
-        return [PairVotes(**counted) for counted in counts.values()]
+        counting = (vote.c.review_uid == review_uid, ~vote.c["repeat"], ~gone)
+        pairs = sa.select(*(_votes_for(what) for what in _SAID)).where(*counting).group_by(vote.c.item_uid).subquery()
+        query = sa.select(*pairs.c, sa.func.count().label("pairs")).group_by(*pairs.c)
+        return {PairVotes(*row[:-1]): row.pairs for row in self._connection.execute(query)}
 
     def _read(self, query: sa.Select[Any]) -> Iterator[Duel]:
         return (_duel(row) for row in self._connection.execute(query).mappings())
 
 
-def _said(judgement: Mapping[str, Any] | str) -> str:
-    """Return what a judgement says of the second candidate, as a field of `PairVotes`."""
-    plain = json.loads(judgement) if isinstance(judgement, str) else judgement
-    if plain.get("discard"):
-        return "discards"
-    if plain.get("verdict") != "PREFERS":
-        return "ties"
-    return "wins" if plain.get("preferred") == 1 else "losses"
+def _votes_for(what: str) -> sa.Label[int]:
+    """Return the count of the votes on a pair that say this."""
+    return sa.func.count().filter(_SAID[what]).label(what)
 
 
 def _values(new: Duel) -> dict[str, Any]:

@@ -59,14 +59,14 @@ def test_scores_are_not_kept_where_people_judge_or_one_is_missing() -> None:
     ],
 )
 def test_a_pair_is_one_observation_of_its_majority(votes: PairVotes, ended: tuple[int, int, int]) -> None:
-    tally = tally_votes([votes], same=0, overlap=1, closed=False)
+    tally = tally_votes({votes: 1}, same=0, overlap=1, closed=False)
     assert (tally.wins, tally.losses, tally.ties) == ended and tally.judged == 1
 
 
 def test_a_pair_waits_for_all_its_votes_unless_no_more_are_taken() -> None:
-    votes = [PairVotes(wins=1), PairVotes(wins=1, discards=1)]
-    assert tally_votes(votes, same=2, overlap=2, closed=False) == Tally(wins=1, ties=2, judged=3)
-    assert tally_votes(votes, same=2, overlap=2, closed=True) == Tally(wins=2, ties=2, judged=4)
+    votes = {PairVotes(wins=1): 1, PairVotes(wins=1, discards=1): 3}
+    assert tally_votes(votes, same=2, overlap=2, closed=False) == Tally(wins=3, ties=2, judged=5)
+    assert tally_votes(votes, same=2, overlap=2, closed=True) == Tally(wins=4, ties=2, judged=6)
 
 
 def test_verdicts() -> None:
