@@ -203,14 +203,14 @@ class Sender:
                 self.ended, self.failure = error.message, error
             return True
         with self.changed:
-            self._take(answer, drawing=drawing)
+            self._take(answer, drawing=drawing, is_all=len(answer.seats) < wanted)
             self._recover()
         return True
 
-    def _take(self, answer: "tutelage.TakeSeatsResponse", *, drawing: bool) -> None:
-        """Keeps what is new, and lets go of seats whose lease has ended."""
+    def _take(self, answer: "tutelage.TakeSeatsResponse", *, drawing: bool, is_all: bool) -> None:
+        """Keeps what is new, and lets go of seats whose lease has ended; an answer that is full may name not all."""
         held = {seat.name for seat in answer.seats}
-        self.seats = collections.deque(seat for seat in self.seats if seat.name in held)
+        self.seats = collections.deque(seat for seat in self.seats if seat.name in held or not is_all)
         new = [seat for seat in answer.seats if seat.name not in self._known]
         if self._awaited and not new and not self.seats and not self.journal.pending:
             new = list(answer.seats)  # held, and on nobody's desk: what was said of them was refused

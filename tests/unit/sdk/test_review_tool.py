@@ -239,6 +239,23 @@ def test_a_skipped_item_comes_again(client: tutelage.Client, service: ServiceDou
     assert set(service.standing()) == set(range(1, 13))
 
 
+def test_seats_whose_lease_has_ended_are_let_go(
+    client: tutelage.Client, service: ServiceDouble, path: pathlib.Path
+) -> None:
+    with Sitting(client, path, works=False) as sitting:
+        sender = sitting.sender
+        sender._look_for_seats()
+        assert len(sender.seats) == 6
+        first = sender.seats[0].name
+        del service.seats[first]
+        service.waiting.clear()
+        sender._look_for_seats()
+        assert len(sender.seats) == 5 and first not in {seat.name for seat in sender.seats}
+        full = tutelage.TakeSeatsResponse(seats=tuple(sender.seats)[:2], items_left=5)
+        sender._take(full, drawing=False, is_all=False)
+        assert len(sender.seats) == 5, "an answer that is full may leave some out"
+
+
 def test_a_lost_seat_is_told(client: tutelage.Client, service: ServiceDouble, path: pathlib.Path) -> None:
     with Sitting(client, path) as sitting:
         assert sitting.desk.open_next(timeout_s=10)
