@@ -103,7 +103,7 @@ class Story:
             assert {name for name, is_tainted in versions.items() if is_tainted} == tainted & set(versions)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(deeds=DEEDS)
 def test_a_retracted_vote_taints_exactly_its_descendants(sqlite_template: pathlib.Path, deeds: list[Any]) -> None:
     folder = pathlib.Path(tempfile.mkdtemp(dir=sqlite_template.parent))
