@@ -177,10 +177,3 @@ def test_tuning_drawing_measuring_and_retraining(service: ServiceDouble) -> None
     assert "chat@v3" in run_well("jobs", "draw", "--model", "chat@v3", "--prompts", "questions").stdout
     assert "chat@prod" in run_well("jobs", "evaluate", "--model", "chat@prod", "--dataset", "held-out").stdout
     assert "again" in run_well("retrain", "chat@v4").stdout
-
-
-def test_every_kind_of_rows_has_words() -> None:
-    from tutelage import RowKind
-    from tutelage.cli.datasets import KINDS
-
-    assert set(KINDS) == set(RowKind) - {RowKind.UNSPECIFIED}
