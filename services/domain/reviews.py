@@ -147,7 +147,10 @@ class Review:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReviewItem:
-    """A prompt with its candidates. Feedback from an application is an item without a review, with the number 0."""
+    """A prompt with its candidates. Feedback from an application is an item without a review, with the number 0.
+
+    `position` is its place in the queue, where that was asked for.
+    """
 
     uid: str
     project_id: str
@@ -156,6 +159,7 @@ class ReviewItem:
     review_uid: str | None = None
     review_id: str = ""
     number: int = 0
+    position: int = 0
     gold: Judgement | None = None
     votes: int = 0
 

@@ -3,7 +3,7 @@
 from services.domain import names
 from services.domain.errors import NotFound
 from services.domain.projects import Caller
-from services.domain.reviews import Review, Seat, Vote
+from services.domain.reviews import Review, ReviewerProgress, Seat, Vote
 from services.ports import UnitOfWork
 
 
@@ -26,14 +26,20 @@ def find_assigned_review(uow: UnitOfWork, *, caller: Caller, name: str, field: s
     return review
 
 
-def find_own_seat(uow: UnitOfWork, *, caller: Caller, name: str) -> tuple[Review, Seat]:
-    """Return a seat of the caller's and its review. Raises: NotFound, alike for another's seat and for none at all."""
+def lock_own_seat(uow: UnitOfWork, *, caller: Caller, name: str) -> tuple[Review, ReviewerProgress, Seat]:
+    """Return a seat of the caller's with its review, and hold the caller's progress: their calls come one by one.
+
+    Raises: NotFound, alike for another's seat and for none at all.
+    """
     review_id, uid = names.ids_in_own_project(name, pattern=names.SEAT, own_project=caller.project_id)
     review = uow.reviews.find(caller.project_id, review_id)
-    seat = uow.seats.find(caller.project_id, review_id=review_id, uid=uid, reviewer=caller.api_key)
-    if review is None or seat is None or not review.is_for(caller.api_key):
+    if review is None or not review.is_for(caller.api_key):
         raise NotFound.of(name)
-    return review, seat
+    progress = uow.seats.lock_reviewer(review.uid, reviewer=caller.api_key)
+    seat = uow.seats.find(caller.project_id, review_id=review_id, uid=uid, reviewer=caller.api_key)
+    if seat is None:
+        raise NotFound.of(name)
+    return review, progress, seat
 
 
 def find_own_vote(uow: UnitOfWork, *, caller: Caller, name: str) -> tuple[Review, Vote]:

@@ -7,7 +7,7 @@ from services.domain.judgements import Judgement, check_judgement
 from services.domain.projects import Caller
 from services.domain.reviews import Review, Seat, SeatState
 from services.ports import House, UnitOfWork
-from services.reviews.own_review import find_own_seat
+from services.reviews.own_review import lock_own_seat
 from services.reviews.seating import take_back
 
 
@@ -19,7 +19,7 @@ def save_draft(house: House, *, caller: Caller, name: str, draft: Judgement) -> 
     has a vote.
     """
     with house.storage.write() as uow:
-        review, seat = find_own_seat(uow, caller=caller, name=name)
+        review, _, seat = lock_own_seat(uow, caller=caller, name=name)
         check_judgement(
             draft,
             kind=review.kind,
@@ -29,8 +29,7 @@ def save_draft(house: House, *, caller: Caller, name: str, draft: Judgement) -> 
             field="draft",
         )
         review.check_open()
-        uow.seats.lock_reviewer(review.uid, reviewer=caller.api_key)
-        seat = _saved(uow, review, uow.seats.find_by_uid(seat.uid) or seat, draft=draft)
+        seat = _saved(uow, review, seat, draft=draft)
         uow.commit()
     return seat
 

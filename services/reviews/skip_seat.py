@@ -8,7 +8,7 @@ from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.reviews import ReviewerProgress, Seat, SeatState
 from services.ports import House, UnitOfWork
-from services.reviews.own_review import find_own_seat
+from services.reviews.own_review import lock_own_seat
 
 
 def skip_seat(house: House, *, caller: Caller, name: str, request: RequestKey = NO_REQUEST_KEY) -> None:
@@ -19,11 +19,9 @@ def skip_seat(house: House, *, caller: Caller, name: str, request: RequestKey = 
     Raises: NotFound, WrongState for a seat with a vote, RequestIdReused.
     """
     with house.storage.write() as uow:
-        review, seat = find_own_seat(uow, caller=caller, name=name)
+        _, progress, seat = lock_own_seat(uow, caller=caller, name=name)
         now = uow.now()
         repeated = uow.requests.remember(caller, request, resource=seat.name, time=now) is not None
-        progress = uow.seats.lock_reviewer(review.uid, reviewer=caller.api_key)
-        seat = uow.seats.find_by_uid(seat.uid) or seat
         if repeated or seat.state in (SeatState.SKIPPED, SeatState.LOST, SeatState.WAITING):
             return
         if seat.state is SeatState.VOTED:

@@ -12,7 +12,7 @@ from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.review_items import blind, swapped
 from services.domain.reviews import Review, ReviewerProgress, Seat, SeatState, Vote, VoteState
 from services.ports import House, UnitOfWork
-from services.reviews.own_review import find_own_seat
+from services.reviews.own_review import lock_own_seat
 from services.reviews.seating import take_back
 
 _SEEDS = 2**32
@@ -38,15 +38,13 @@ def submit_vote(
     _check_time(active_seconds)
     uid = house.chance.uid()
     with house.storage.write() as uow:
-        review, seat = find_own_seat(uow, caller=caller, name=name)
+        review, progress, seat = lock_own_seat(uow, caller=caller, name=name)
         now = uow.now()
         resource = f"{caller.project}/votes/{uid}"
         earlier = uow.requests.remember(caller, request, resource=resource, time=now)
         if earlier is not None:
             return blind(_given(uow, caller, uid=earlier.rpartition("/")[2]))
         check_judgement(judgement, kind=review.kind, candidates=seat.candidates, rubric=review.rubric_keys)
-        progress = uow.seats.lock_reviewer(review.uid, reviewer=caller.api_key)
-        seat = _present(uow, seat)
         if seat.vote_uid is not None:
             return blind(_same(uow, caller, seat, judgement))
         review.check_open()
@@ -71,13 +69,6 @@ def _given(uow: UnitOfWork, caller: Caller, *, uid: str) -> Vote:
     vote = uow.votes.find(caller.project_id, uid)
     assert vote is not None, "a vote is never removed"
     return vote
-
-
-def _present(uow: UnitOfWork, seat: Seat) -> Seat:
-    """Return the seat as it is now that the reviewer's progress is held: an earlier call may have voted meanwhile."""
-    present = uow.seats.find_by_uid(seat.uid)
-    assert present is not None, "a seat is never removed"
-    return present
 
 
 def _same(uow: UnitOfWork, caller: Caller, seat: Seat, judgement: Judgement) -> Vote:

@@ -18,6 +18,7 @@ from services.reviews.own_review import find_assigned_review
 from services.reviews.seating import free_place_in, held_again, lose_expired, seated
 
 _ROUNDS = 5
+_BEHIND_MAX = 50  # entries of the queue that are looked at in vain; to remember each step would cost more
 _RETRY_AFTER_S = 0.2
 
 
@@ -109,7 +110,13 @@ class _Taker:
 
     def _new(self, wanted: int, *, wait: bool) -> list[Seat]:
         """Return seats from the queue. With `wait` they are waited for, if others hold every item just now."""
-        for _ in range(_ROUNDS if wanted > 0 else 0):
+        if wanted < 1:
+            return []
+        found = self._locked(wanted, wait=False)
+        if found:
+            self._catch_up(found[0].item.position)
+            return found
+        for _ in range(_ROUNDS):
             first = self._first_free()
             if first is None:
                 return []
@@ -117,9 +124,16 @@ class _Taker:
             found = self._locked(wanted, wait=False) or (self._locked(1, wait=True) if wait else [])
             if found or not wait:
                 return found
-        if wanted < 1:
-            return []
         raise Unavailable("others are taking the last seats just now", retry_after_s=_RETRY_AFTER_S)
+
+    def _catch_up(self, position: int) -> None:
+        """Remember how far the reviewer is, if they are far from what is remembered. Items may be held by now, so no
+        seats are taken from others here.
+        """
+        if position > self._progress.passed_position + _BEHIND_MAX:
+            after = self._progress.passed_position
+            first = self._uow.seats.first_free(self._review.uid, reviewer=self._reviewer, after=after)
+            self._pass((position + 1 if first is None else first) - 1)
 
     def _first_free(self) -> int | None:
         """Return the place of the first item that is left; seats whose lease is over are taken away if none is."""

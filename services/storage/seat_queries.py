@@ -111,6 +111,7 @@ _FREE_ITEMS = (
         *_ITEM_COLUMNS,
         review_item.c.review_uid,
         review_item.c.uid.label("item_uid"),
+        review_item.c.position,
         sa.literal_column("''").label("review_id"),
     )
     .order_by(review_item.c.position)

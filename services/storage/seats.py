@@ -5,6 +5,7 @@ the review, items, seats. A reviewer's own calls come one after the other, for e
 Items are handed out with SKIP LOCKED, so that two hundred reviewers do not queue for the same item.
 """
 
+import dataclasses
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -96,7 +97,8 @@ class Seats:
         """
         where = {"at_review": review_uid, "at_reviewer": reviewer, "at_after": after, "at_count": count_max}
         query = queries.WAIT_FREE if wait else queries.LOCK_FREE
-        return [_item(row) for row in self._connection.execute(query, where)]
+        found = self._connection.execute(query, where)
+        return [dataclasses.replace(_item(row), position=row.position) for row in found]
 
     def lock_item(self, item_uid: str) -> int:
         """Return how many seats of an item are free, and hold the item."""

@@ -269,3 +269,19 @@ def test_the_order_is_by_chance_and_stays(reviews: ReviewBench) -> None:
         reviews.vote(anna, seat, Judgement(verdict=Verdict.EQUAL))
     assert 15 < orders.count((0, 1)) < 45
     assert orders.count((0, 1)) + orders.count((1, 0)) == 60
+
+
+def test_a_reviewer_who_is_far_in_the_queue_is_remembered_there(reviews: ReviewBench) -> None:
+    """And what becomes free behind them is found all the same, for it moves to the end."""
+    review, anna, ben = reviews.with_items(120, overlap=2), reviews.reviewer("anna"), reviews.reviewer("ben")
+    (early,) = reviews.take(ben, review)
+    for _ in range(100):
+        reviews.vote(anna, reviews.take(anna, review)[0])
+    with reviews.house.storage.read() as uow:
+        passed = uow.seats.find_reviewer(review.uid, reviewer=anna.api_key).passed_position
+    assert 40 < passed <= 100
+    reviews.skip(ben, early)
+    cleo = reviews.reviewer("cleo")
+    assert len(reviews.vote_on_all(cleo, review)) == 120
+    assert len(reviews.vote_on_all(anna, review)) == 20
+    assert reviews.take(ben, review) == ()
