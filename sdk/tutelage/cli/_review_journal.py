@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from typing import IO, Any, Self
 
 SUBMIT, SKIP, UNDO = "submit", "skip", "undo"
+# Unfinished judgements that are kept; their seats may never come back.
+DRAFTS_MAX = 20
 
 
 @dataclasses.dataclass
@@ -112,7 +114,8 @@ class Journal:
         new = self.path.with_suffix(".new")
         with new.open("wb") as self._file:
             new.chmod(0o600)
-            for name, judgement in list(self.drafts.items()):
+            self.drafts = dict(list(self.drafts.items())[-DRAFTS_MAX:])
+            for name, judgement in self.drafts.items():
                 self._append({"draft": name, "judgement": judgement})
             for id, name in self.answers.items() if self.pending else ():
                 self._append({"answer": id, "name": name})

@@ -332,6 +332,14 @@ def test_a_journal_is_private_and_does_not_grow(client: tutelage.Client, path: p
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_only_the_latest_drafts_are_kept(path: pathlib.Path) -> None:
+    with Journal(path) as journal:
+        for number in range(50):
+            journal.draft(f"seat {number}", {"preferred": 0})
+    with Journal(path) as journal:
+        assert list(journal.drafts) == [f"seat {number}" for number in range(30, 50)]
+
+
 def test_reviewers_and_reviews_have_journals_of_their_own(tmp_path: pathlib.Path) -> None:
     base = {"address": "a:1", "api_key": "tut_one_secret", "review": "r"}
     environment = {"XDG_STATE_HOME": str(tmp_path)}
