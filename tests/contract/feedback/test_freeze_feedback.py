@@ -181,6 +181,15 @@ def test_only_the_reviews_and_sources_that_are_named_are_in_it(feedback: Feedbac
     assert from_app.seq in feedback.members(made)
 
 
+def test_votes_of_another_project_are_never_in_it(feedback: FeedbackBench) -> None:
+    """Both call their application `app`."""
+    bench = dataclasses.replace(feedback.bench, caller=add_project(feedback.house, "foreign"))
+    foreign = FeedbackBench(dataclasses.replace(feedback.reviews, bench=bench))
+    theirs, ours = foreign.prefer(1), feedback.prefer(1)
+    assert feedback.members(feedback.freeze()) == [ours.seq]
+    assert foreign.members(foreign.freeze()) == [theirs.seq]
+
+
 def test_without_a_usable_vote_it_is_refused_with_what_there_is(feedback: FeedbackBench) -> None:
     feedback.submit("a", "x", "y", verdict=Verdict.EQUAL)
     feedback.submit("b", "x", "y", verdict=Verdict.EQUAL)
