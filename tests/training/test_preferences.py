@@ -20,6 +20,7 @@ from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.model_artifact import base_model, reward_model
 from trainer_worker.trainer.engine.reward_model import RewardModel, score_texts
 from trainer_worker.trainer.engine.stored_model import load_model
+from trainer_worker.trainer.recipes.export_model import export_model
 from trainer_worker.trainer.recipes.verify import verify
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage.v1.training_pb2 import EarlyStoppingSpec, LoraSpec, PreferenceSpec, RegularizationSpec
@@ -359,6 +360,20 @@ def test_a_reward_model_scores_and_says_what_it_is(schooled: Workshop, lora: Lor
     assert good.dtype == torch.float32 and bool((good > bad).all())
     with pytest.raises(UnusableData, match="prompt 1 alone fills"):
         score_texts(model, tokenizer, ["x" * 96], ["a"])
+
+
+@pytest.mark.parametrize("format_", [training_pb2.EXPORT_FORMAT_HUGGING_FACE, training_pb2.EXPORT_FORMAT_PEFT])
+def test_a_reward_model_is_not_exported(schooled: Workshop, format_: "training_pb2.ExportFormat.ValueType") -> None:
+    shop = shop_for(schooled, "REWARD")
+    story = tuned(shop, small("REWARD", lora=LORA, steps=1))
+    assignment = workers_pb2.Assignment(
+        attempt=workers_pb2.Attempt(job_uid="export", epoch=1),
+        export_model=training_pb2.ExportModelSpec(model="projects/p/models/m/versions/1", format=format_),
+        base=model_artifact(story.complete, base=shop.base),
+        checkpoint_prefix="checkpoints/export/e1",
+    )
+    with pytest.raises(UnusableData, match="is a reward model"):
+        Story.of_recipe(export_model(assignment, store=shop.bench.store, scratch=shop.bench.scratch))
 
 
 def test_a_reward_model_can_learn_on_and_nothing_else_begins_with_one(schooled: Workshop) -> None:
