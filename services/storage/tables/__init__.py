@@ -4,7 +4,30 @@ Names are singular. CHECK constraints repeat the states and the limits of the do
 exists. The migrations make the same tables; a test compares.
 """
 
-from services.storage.tables import aliases, datasets, duels, feedback, jobs, lineage, models, projects, reviews, workers
+from services.storage.tables import (
+    aliases,
+    datasets,
+    duels,
+    feedback,
+    jobs,
+    lineage,
+    models,
+    projects,
+    reviews,
+    workers,
+)
 from services.storage.tables.columns import metadata
 
-__all__ = ["aliases", "datasets", "duels", "feedback", "jobs", "lineage", "metadata", "models", "projects", "reviews", "workers"]
+__all__ = [
+    "aliases",
+    "datasets",
+    "duels",
+    "feedback",
+    "jobs",
+    "lineage",
+    "metadata",
+    "models",
+    "projects",
+    "reviews",
+    "workers",
+]
