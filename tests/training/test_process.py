@@ -18,8 +18,8 @@ from tests.training.runs import Bench, Story, assert_only_whole_checkpoints, res
 from trainer_worker.trainer.lifeline import EXIT_ABANDONED
 from trainer_worker.trainer.pipe import Writer
 from trainer_worker.trainer.work import goodbye_for, work
-from tutelage.v1 import jobs_pb2
-from tutelage_internal.v1 import pipe_pb2, workers_pb2
+from tutelage.v1 import datasets_pb2, jobs_pb2, training_pb2
+from tutelage_internal.v1 import facts_pb2, pipe_pb2, workers_pb2
 
 PARTS_OF_A_START = ("python", "import", "launch", "preparation", "first_step")
 LONG = {"steps": 1_000_000, "checkpoint_interval": 1_000_000, "evaluation_interval": 0, "samples_interval": 0}
@@ -228,3 +228,33 @@ def test_the_process_loads_no_grpc_and_no_celery() -> None:
     code = "import sys, trainer_worker.trainer.work; print({'grpc', 'celery', 'sqlalchemy'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S, check=True)
     assert found.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("kind", ["draw", "evaluate"])
+def test_shorter_kinds_of_work_are_found_by_their_specification(
+    bench: Bench, trainer: TrainerProcess, kind: str
+) -> None:
+    written = bench.run(tiny_spec(steps=1, evaluation_interval=0, samples_interval=0)).complete
+    model = workers_pb2.ModelArtifact(
+        name="m", artifact_prefix=written.artifact_prefix, manifest_sha256=written.manifest_sha256
+    )
+    stored = bench.store.put("datasets/prompts", b'{"prompt":"a"}\n{"prompt":"b"}\n')
+    prompts = workers_pb2.DatasetArtifact(
+        key=stored.key,
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        format=datasets_pb2.DATASET_FORMAT_JSONL,
+        row_kind=datasets_pb2.ROW_KIND_PROMPT,
+    )
+    options = training_pb2.DrawOptions(max_tokens=3, temperature=1.0)
+    specs = {
+        "draw": {"draw": training_pb2.DrawSpec(samples=2, options=options), "dataset": prompts, "models": [model]},
+        "evaluate": {"evaluate": training_pb2.EvaluateSpec(), "dataset": bench.dataset, "base": model},
+    }
+    trainer.launch(bench, workers_pb2.Assignment(job="j", checkpoint_prefix="checkpoints/j/e1", **specs[kind]))
+    messages = list(trainer.hear())
+    assert messages[-1].goodbye.ending == pipe_pb2.ENDING_COMPLETE
+    names = {path.name for path in bench.files(story_of(messages).complete).iterdir()}
+    assert names == {"manifest.json", "answers.jsonl" if kind == "draw" else "report.json"}
+    told = story_of(messages).of(facts_pb2.AnswersDrawn)
+    assert [one.prompt_number for one in told] == ([1, 2] if kind == "draw" else [])
