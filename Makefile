@@ -16,7 +16,7 @@ demo: .venv/installed ## Start everything, train a small model for two minutes, 
 	@$(PY) -m embedded.demo
 
 test: .venv/installed servers lint ## Run everything that CI runs
-	@$(PY) -m pytest -m "not slow" || { echo "== Once more, alone, what failed: many tests kill real processes on a busy machine."; \
+	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile || { echo "== Once more, alone, what failed: many tests kill real processes on a busy machine."; \
 	  $(PY) -m pytest -m "not slow" --last-failed --last-failed-no-failures none; }
 
 test-slow: .venv/installed servers ## Run the long tests
