@@ -73,9 +73,9 @@ def attend(
     length, keys = query_BTNH.shape[1], key_BSMH.shape[1]
     query_BNTH = query_BTNH.transpose(1, 2)
     key_BMSH, value_BMSH = key_BSMH.transpose(1, 2), value_BSMH.transpose(1, 2)
-    shape = {"queries": length, "keys": keys, "head_width": query_BTNH.shape[-1]}
     if plain is None:
-        plain = plain_wins(query_BTNH.device.type, **shape, soft_cap=soft_cap)
+        device, width = query_BTNH.device.type, query_BTNH.shape[-1]
+        plain = plain_wins(device, queries=length, keys=keys, head_width=width, soft_cap=soft_cap)
     if not plain:
         return attend_fused(query_BNTH, key_BMSH, value_BMSH, bias, scale=scale, dropout=dropout).transpose(1, 2)
     if bias is None:
