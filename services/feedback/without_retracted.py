@@ -21,7 +21,7 @@ def set_without_retracted(house: House, *, caller: Caller, of: FeedbackSet) -> F
     """
     with house.storage.read() as uow:
         for child in uow.feedback_sets.children(of.uid):
-            if not uow.feedback_sets.changed_in(child.uid) and _same_votes(uow, child, of):
+            if not uow.feedback_sets.changed_in(child.uid):  # a vote never counts again: it has all that still do
                 return child
         set_id = _free_id(uow, of)
     draft = SetDraft(
@@ -34,11 +34,6 @@ def set_without_retracted(house: House, *, caller: Caller, of: FeedbackSet) -> F
         parent_set_uid=of.uid,
     )
     return freeze(house, caller=caller, draft=draft, request=NO_REQUEST_KEY)
-
-
-def _same_votes(uow: UnitOfWork, child: FeedbackSet, of: FeedbackSet) -> bool:
-    """Whether a child, all of whose votes count, has all the votes of its parent that do."""
-    return child.votes == of.votes - uow.feedback_sets.changed_in(of.uid)
 
 
 def _free_id(uow: UnitOfWork, of: FeedbackSet) -> str:

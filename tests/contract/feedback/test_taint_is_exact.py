@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.domain.feedback_sets import FeedbackSet
 from services.domain.methods import Method
-from services.domain.models import ModelVersion
+from services.domain.optimization import OptimizationDraft
 from services.domain.reviews import Vote
 from services.domain.training import MixturePartDraft
 from services.feedback.trace_vote import trace_vote
@@ -77,7 +77,8 @@ class Story:
         if second is not None and self.model.sets[second % len(self.model.sets)][0] != on:
             other, more = self.model.sets[second % len(self.model.sets)]
             mixture, learnt = (MixturePartDraft(dataset=other.dataset),), learnt | more
-        version: ModelVersion = self.feedback.tuned(on, base=name, method=Method.DPO, mixture=mixture)
+        one = OptimizationDraft(batch_size=1)
+        version = self.feedback.tuned(on, base=name, method=Method.DPO, mixture=mixture, optimization=one)
         self.model.versions.append((version.name, learnt))
 
     def retract(self, which: int) -> None:
