@@ -11,6 +11,7 @@ from tests.training.drawing import Studio
 from tests.training.runs import Bench, Story, resume_from
 from tests.training.tuning import Workshop, tuning_spec, workshop
 from trainer_worker.trainer.engine.errors import UnusableData
+from trainer_worker.trainer.engine.evaluate import Evaluation
 from trainer_worker.trainer.engine.prompt_samples import MixedPrompts
 from trainer_worker.trainer.engine.stored_model import load_model
 from trainer_worker.trainer.failures import TrainingFailed
@@ -302,3 +303,16 @@ def test_a_reward_model_scores(shop: Workshop) -> None:
         shop.run(grpo_spec(steps=2, checker=None), epoch=3, reward_model=shop.base)
     with pytest.raises(UnusableData, match="is a reward model"):
         shop.run(grpo_spec(steps=2), epoch=4, base=judge)
+
+
+def test_a_falling_score_is_no_sign_of_learning_by_heart(shop: Workshop, monkeypatch: Any) -> None:
+    falling = iter([1.0, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.0])
+
+    def evaluate(self: Any, run: Any) -> Any:
+        yield from ()
+        score = next(falling)
+        return Evaluation(loss=-score, others={"score": score})
+
+    monkeypatch.setattr(recipe.Grpo, "evaluate", evaluate)
+    story = shop.run(grpo_spec(steps=8, evaluation_interval=1, checkpoint_interval=100, kl_weight=0.0))
+    assert not story.notes("overfitting")

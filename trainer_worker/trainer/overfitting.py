@@ -33,7 +33,8 @@ def take_note(run: Run, evaluation: Evaluation) -> Iterator[Told]:
         state.best_step, state.best_training_loss = state.step, training_loss
         keep_best(run)
     count_in_vain(run, evaluation.loss if evaluation.accuracy is None else 1 - evaluation.accuracy)
-    yield from warn(run, training_loss)
+    if "score" not in evaluation.others:  # of a method whose training loss is no measure of what the score measures
+        yield from warn(run, training_loss)
     yield from stop_early(run)
 
 
