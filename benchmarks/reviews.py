@@ -174,7 +174,9 @@ def judged_all_but(bench: ReviewBench, found: Review, by: Caller, *, left: int) 
         "vote_uid": uid,
         "due": "0",
     }
-    missing = "NOT EXISTS (SELECT 1 FROM seat s WHERE s.item_uid = i.uid AND s.reviewer = CAST(:reviewer AS varchar(300)))"
+    missing = (
+        "NOT EXISTS (SELECT 1 FROM seat s WHERE s.item_uid = i.uid AND s.reviewer = CAST(:reviewer AS varchar(300)))"
+    )
     statement = (
         f"INSERT INTO seat ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM review_item i "
         f"WHERE i.review_uid = :review AND i.number <= :last AND {missing}"

@@ -1,6 +1,7 @@
 """Tokens a second of training, ours and others', and how long it takes to reach the same held-out loss.
 
-    python -m benchmarks.training [--shapes T S] [--steps 12] [--rounds 3] [--threads 2] [--clock cpu] [--only WORD] [--without WORD]
+    python -m benchmarks.training [--shapes T S] [--steps 12] [--rounds 3] [--threads 2] [--clock cpu]
+                                  [--only WORD] [--without WORD]
     python -m benchmarks.training --time-to-loss
 
 Each contender trains in a process of its own, with torch's defaults and with what a supervisor sets (waiting threads
@@ -73,7 +74,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="contenders whose name holds this word, beside the first")
-    parser.add_argument("--without", help="contenders whose name holds this word are left out: bf16 where it is emulated")
+    parser.add_argument(
+        "--without", help="leave out contenders whose name holds this word, such as bf16"
+    )
     parser.add_argument("--time-to-loss", action="store_true")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -22,11 +22,11 @@ from services.storage.tables.reviews import review, vote, vote_change
 
 _SUBMITTED = vote.c.state == VoteState.SUBMITTED.value
 _VERDICT = sa.func.coalesce(vote.c.judgement["verdict"].as_string(), "")
-_PREFERS = sa.and_(_SUBMITTED, _VERDICT == Verdict.PREFERS.value)
+_PREFERS = sa.and_(_SUBMITTED, Verdict.PREFERS.value == _VERDICT)
 _SAID = {
     "wins": sa.and_(_PREFERS, vote.c.judgement["preferred"].as_integer() == 1),
     "losses": sa.and_(_PREFERS, vote.c.judgement["preferred"].as_integer() == 0),
-    "ties": sa.and_(_SUBMITTED, _VERDICT != Verdict.PREFERS.value),
+    "ties": sa.and_(_SUBMITTED, Verdict.PREFERS.value != _VERDICT),
     "discards": vote.c.state == VoteState.DISCARDED.value,
 }
 _PLAIN = frozenset(column.name for column in duel.columns) - {"judge", "checker", "options", "reviewers"}
