@@ -55,7 +55,13 @@ def _free(*columns: Any) -> sa.Select[Any]:
     return sa.select(*columns).select_from(review_item).where(place)
 
 
-_OWN_THERE = sa.exists().where(seat.c.item_uid == review_item.c.uid, seat.c.reviewer == _REVIEWER, _TAKEN)
+# Not an EXISTS: PostgreSQL would join all seats of a reviewer to it, thousands, where few items are asked for.
+_OWN_THERE = (
+    sa.select(sa.literal_column("1"))
+    .where(seat.c.item_uid == review_item.c.uid, seat.c.reviewer == _REVIEWER, _TAKEN)
+    .limit(1)
+    .scalar_subquery()
+)
 _OURS = sa.and_(seat.c.review_uid == _REVIEW, seat.c.reviewer == _REVIEWER)
 _OVER = sa.and_(_HELD, seat.c.expire_time < _NOW, sa.text("NOT seat.repeat"))
 _UID = seat.c.uid == sa.bindparam("at_uid")
@@ -63,7 +69,7 @@ _UID = seat.c.uid == sa.bindparam("at_uid")
 
 def _free_for(*columns: Any) -> sa.Select[Any]:
     """Return the query for items with a free seat at which a reviewer neither sits nor has voted."""
-    return _free(*columns).where(~_OWN_THERE)
+    return _free(*columns).where(_OWN_THERE.is_(None))
 
 
 _there = sa.and_(review_reviewer.c.review_uid == _REVIEW, review_reviewer.c.reviewer == _REVIEWER)
