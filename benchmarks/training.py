@@ -74,9 +74,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--only", default="", help="contenders whose name holds this word, beside the first")
-    parser.add_argument(
-        "--without", help="leave out contenders whose name holds this word, such as bf16"
-    )
+    parser.add_argument("--without", help="leave out contenders whose name holds this word, such as bf16")
     parser.add_argument("--time-to-loss", action="store_true")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     options = parser.parse_args()
