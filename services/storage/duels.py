@@ -21,12 +21,12 @@ from services.storage.tables.duels import duel, duel_pair
 from services.storage.tables.reviews import review, vote, vote_change
 
 _SUBMITTED = vote.c.state == VoteState.SUBMITTED.value
-_VERDICT = sa.func.coalesce(vote.c.judgement["verdict"].as_string(), "")
-_PREFERS = sa.and_(_SUBMITTED, Verdict.PREFERS.value == _VERDICT)
+_verdict = sa.func.coalesce(vote.c.judgement["verdict"].as_string(), "")
+_PREFERS = sa.and_(_SUBMITTED, _verdict == Verdict.PREFERS.value)
 _SAID = {
     "wins": sa.and_(_PREFERS, vote.c.judgement["preferred"].as_integer() == 1),
     "losses": sa.and_(_PREFERS, vote.c.judgement["preferred"].as_integer() == 0),
-    "ties": sa.and_(_SUBMITTED, Verdict.PREFERS.value != _VERDICT),
+    "ties": sa.and_(_SUBMITTED, _verdict != Verdict.PREFERS.value),
     "discards": vote.c.state == VoteState.DISCARDED.value,
 }
 _PLAIN = frozenset(column.name for column in duel.columns) - {"judge", "checker", "options", "reviewers"}
