@@ -54,8 +54,17 @@ def test_answers_are_told_in_the_order_of_the_prompts_those_of_the_first_model_f
     assert {tuple(answer.model_version for answer in one.answers) for one in told} == {
         (names[0], names[0], names[1], names[1])
     }
-    seeds = [answer.seed for one in told for answer in one.answers]
-    assert seeds == list(range(11, 11 + 4 * len(ASKED)))
+    seeds = [[answer.seed for answer in one.answers] for one in told]
+    assert seeds == [2 * [11 + 2 * place, 12 + 2 * place] for place in range(len(ASKED))]
+
+
+def test_a_model_answers_like_itself(studio: Studio) -> None:
+    story = studio.draw(draw_spec(samples=2), studio.dataset(prompts()), models=2 * studio.models[:1])
+    for told in story.of(facts_pb2.AnswersDrawn):
+        texts = [answer.text for answer in told.answers]
+        assert texts[:2] == texts[2:]
+    lines = studio.lines(story)
+    assert len({line["text"] for line in lines}) > len(ASKED), "samples differ all the same"
 
 
 def test_an_answer_is_what_the_model_draws_by_its_seed(studio: Studio) -> None:

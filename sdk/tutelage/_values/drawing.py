@@ -30,8 +30,8 @@ class DrawOptions(Value):
     top_p: float | None
     """Draw from the likeliest tokens that together have this probability; above 0, at most 1. Default 1."""
     seed: int | None
-    """Seed of the first answer to the first prompt; every answer has its own. Default: chosen by the service, and
-    shown.
+    """Seed of the first answer to the first prompt; every further answer of a model has the next one, and all models
+    have the same seeds. Default: chosen by the service, and shown.
     """
     stop: tuple[str, ...]
     """Stop before the first of these texts that is complete; at most 8, each of 1 to 100 characters."""

@@ -90,7 +90,7 @@ class Duel(Value):
     reward_model: str
     """The reward model, with DUEL_JUDGE_REWARD_MODEL: a model, a version or an alias."""
     options: DrawOptions | None
-    """How answers are drawn; the seed is the same for both."""
+    """How answers are drawn: those of both versions to a prompt by the same seed; equal versions answer alike."""
     error_rate: float
     """Chance of calling two equal versions different, however often one looks; 0.001 to 0.2. Default 0.05."""
     overlap: int

@@ -141,7 +141,7 @@ class Duel(_message.Message):
 
     @_builtins.property
     def options(self) -> _training_pb2.DrawOptions:
-        """How answers are drawn; the seed is the same for both."""
+        """How answers are drawn: those of both versions to a prompt by the same seed; equal versions answer alike."""
 
     @_builtins.property
     def reviewers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -1356,7 +1356,10 @@ class DrawOptions(_message.Message):
     top_p: _builtins.float
     """Draw from the likeliest tokens that together have this probability; above 0, at most 1. Default 1."""
     seed: _builtins.int
-    """Seed of the first answer to the first prompt; every answer has its own. Default: chosen by the service, and shown."""
+    """Seed of the first answer to the first prompt. Every further answer of a model has the next one; all models have the
+    same seeds, so that the k-th answers to a prompt are drawn by the same random numbers. Default: chosen by the
+    service, and shown.
+    """
     @_builtins.property
     def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Stop before the first of these texts that is complete; at most 8, each of 1 to 100 characters."""

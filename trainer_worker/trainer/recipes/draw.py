@@ -175,8 +175,8 @@ def drawn_block(
     """The answers to each prompt, those of the first model first; None if it was told to stop. `first` is the number of
     prompts before the block."""
     found: list[list[Drawn]] = [[] for _ in block]
-    for number, one in enumerate(contenders):
-        seeds = seeds_of(spec, number, models=len(contenders), prompts=range(first, first + len(block)))
+    seeds = seeds_of(spec, range(first, first + len(block)))
+    for one in contenders:
         drawing = one.drawer.draw(list(asked_of(spec, one, block, seeds)))
         answers = yield from watched(drawing, step=first, stop=stop, model=one.name)
         if answers is None:
@@ -187,9 +187,12 @@ def drawn_block(
     return found if scorer is None else scored(block, found, scorer)
 
 
-def seeds_of(spec: training_pb2.DrawSpec, model: int, *, models: int, prompts: range) -> list[int]:
-    """A seed for each answer of a model to these prompts, counted from 0: no two answers of a job have the same."""
-    places = ((prompt * models + model) * spec.samples + sample for prompt in prompts for sample in range(spec.samples))
+def seeds_of(spec: training_pb2.DrawSpec, prompts: range) -> list[int]:
+    """A seed for each answer of a model to these prompts, counted from 0: no two are the same.
+
+    All models have the same ones: equal models answer alike, and others differ by what they are and less by chance.
+    """
+    places = range(prompts.start * spec.samples, prompts.stop * spec.samples)
     return [(spec.options.seed + place) % 2**32 for place in places]
 
 
