@@ -114,7 +114,7 @@ class BlamedRow(Value):
     token: int
     """For plain text: the token at which the window begins, from 0."""
     loss: float
-    """Mean loss, in nats per token."""
+    """Mean loss, in nats per token. Of methods that compare answers: the loss of the row by that method."""
     excerpt: str
     """Its beginning; at most 200 characters."""
 

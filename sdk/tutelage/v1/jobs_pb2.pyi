@@ -1501,7 +1501,7 @@ class BlamedRow(_message.Message):
     token: _builtins.int
     """For plain text: the token at which the window begins, from 0."""
     loss: _builtins.float
-    """Mean loss, in nats per token."""
+    """Mean loss, in nats per token. Of methods that compare answers: the loss of the row by that method."""
     excerpt: _builtins.str
     """Its beginning; at most 200 characters."""
     def __init__(
