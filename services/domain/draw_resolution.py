@@ -40,12 +40,16 @@ def resolve_draw(
 
 
 def resolve_evaluate(draft: EvaluateDraft, *, model: str, dataset: Dataset, seed: int) -> EvaluateSpec:
-    """Return the specification that is used; `model` is the exact version. Raises: InvalidField."""
+    """Return the specification that is used; `model` is the exact version. Raises: InvalidField.
+
+    Prompts with checks are there to be measured on, and none of them was learnt from: all of them are, unless asked
+    otherwise.
+    """
     kept = dataset.split.validation_bytes > 0
     spec = EvaluateSpec(
         model=model,
         dataset=dataset.name,
-        all_rows=either(draft.all_rows, not kept),
+        all_rows=either(draft.all_rows, not kept or dataset.row_kind is RowKind.CHECKS),
         options=fill_options(draft.options, temperature=0.0, seed=seed),
     )
     violations = [*options_violations(spec.options, "spec.options")]

@@ -81,6 +81,14 @@ def test_without_rows_kept_for_validation_all_are_measured(bench: Bench) -> None
         evaluate(bench, dataset=whole.name, all_rows=False)
 
 
+@pytest.mark.parametrize("asked, measured", [(None, True), (True, True), (False, False)])
+def test_of_checks_all_are_measured_unless_asked_otherwise(bench: Bench, asked: bool | None, measured: bool) -> None:
+    checks = add_rows(bench.house, "own", id="checks", kind=RowKind.CHECKS)
+    assert checks.split.validation_rows > 0
+    job = evaluate(bench, dataset=checks.name, all_rows=asked)
+    assert isinstance(job.spec, EvaluateSpec) and job.spec.all_rows is measured
+
+
 def test_how_answers_are_drawn_matters_to_checks_only(bench: Bench) -> None:
     checks = add_rows(bench.house, "own", id="checks", kind=RowKind.CHECKS)
     job = evaluate(bench, dataset=checks.name, options=DrawOptionsDraft(max_tokens=7, temperature=1.0), all_rows=True)
