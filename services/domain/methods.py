@@ -24,6 +24,8 @@ OF_PAIRS = frozenset([Method.DPO, Method.IPO, Method.SIMPO, Method.ORPO, Method.
 """Methods that learn from a chosen and a rejected answer."""
 OF_PREFERENCES = OF_PAIRS | {Method.KTO}
 """Methods that learn from what people thought of answers; a row of theirs is never packed with another one."""
+NEEDING_VALIDATION = frozenset([Method.SFT])
+"""Methods that must have rows to measure a loss on; the others can say how they do by what they learn from."""
 WITH_REFERENCE = frozenset([Method.DPO, Method.IPO, Method.KTO])
 """Methods that hold the model to its base, whose log-probabilities are computed once, before the first step."""
 

@@ -11,7 +11,7 @@ from services.domain.fine_tuning import LORA_TARGETS, FineTuneDraft, FineTuneSpe
 from services.domain.inputs import Inputs
 from services.domain.method_rows import count_violations, kind_violations
 from services.domain.method_settings import method_violations
-from services.domain.methods import Method
+from services.domain.methods import NEEDING_VALIDATION
 from services.domain.names import CHOSEN_ID_RULE, did_you_mean, is_chosen_id
 from services.domain.optimization_checks import optimization_violations
 from services.domain.ranges import outside
@@ -70,7 +70,7 @@ def fine_tune_violations(spec: FineTuneSpec, *, draft: FineTuneDraft, inputs: In
             context_field="context_length",
             batch_size=spec.optimization.batch_size,
             sequences=None,
-            needs_validation=spec.method is Method.SFT,
+            needs_validation=spec.method in NEEDING_VALIDATION,
         )
         found += _rows_of_method(spec, inputs=inputs)
     return found + context + data

@@ -12,14 +12,15 @@ from services.domain.inputs import Inputs
 from services.domain.jobs import Job
 from services.domain.labels import label_violations
 from services.domain.method_rows import count_violations, kind_violations
-from services.domain.methods import OF_PREFERENCES
+from services.domain.methods import NEEDING_VALIDATION
 from services.domain.models import ModelVersion
 from services.domain.projects import Caller
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.run_settings import MixturePartDraft
+from services.domain.work import reward_model_of
 from services.feedback.without_retracted import set_without_retracted
 from services.jobs.accepting import accept, earlier_job, new_job
-from services.jobs.bases import Base, find_base
+from services.jobs.bases import Base, find_base, find_reward_model
 from services.jobs.looking_up import find_inputs, forecast_of
 from services.models.find_version import find_version
 from services.ports import House, UnitOfWork
@@ -97,6 +98,9 @@ def _submitted(
         mixture = [MixturePartDraft(dataset=part.dataset, weight=part.weight) for part in spec.mixture]
         inputs = find_inputs(house, uow, caller=caller, dataset=spec.dataset, mixture=mixture)
         _check_rows(inputs, spec)
+        scorer = find_reward_model(uow, caller=caller, name=reward_model_of(spec), field="name")
+        if scorer:
+            inputs = dataclasses.replace(inputs, reward_model=scorer.name, reward_parameters=scorer.parameters)
         said = forecast_of(house, uow, spec, inputs=inputs)
         job = new_job(spec, said, caller=caller, dataset=inputs.dataset, labels=labels, now=uow.now())
     job = dataclasses.replace(job, base=base.files)
@@ -112,7 +116,7 @@ def _check_rows(inputs: Inputs, spec: FineTuneSpec) -> None:
             context_field="context_length",
             batch_size=spec.optimization.batch_size,
             sequences=None,
-            needs_validation=spec.method not in OF_PREFERENCES,
+            needs_validation=spec.method in NEEDING_VALIDATION,
         ),
         *count_violations(
             inputs,

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from services.domain.datasets import RowKind
+from services.domain.drawing import Checker
 from services.domain.errors import InvalidField, NotFound, WrongState
 from services.domain.fine_tuning import FineTuneSpec
 from services.domain.job_states import JobState
 from services.domain.jobs import Job
-from services.domain.methods import Method
+from services.domain.judgements import Correction
+from services.domain.methods import GrpoDraft, Method
 from services.domain.models import ModelVersion
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.reviews import Vote
@@ -170,6 +172,23 @@ def test_too_little_that_is_left_is_refused(feedback: FeedbackBench) -> None:
         feedback.retract(each)
     with pytest.raises(WrongState, match="there is no vote that counts"):
         retrain(feedback, version)
+
+
+@pytest.mark.parametrize("method", [each for each in Method if each is not Method.SFT])
+def test_what_could_be_tuned_without_rows_to_validate_on_can_be_retrained(
+    feedback: FeedbackBench, method: Method
+) -> None:
+    votes = [
+        feedback.submit(
+            f"prompt {number}", f"worse {number}", correction=Correction(candidate=0, text=f"better {number}")
+        )
+        for number in range(5)
+    ]
+    draft = GrpoDraft(checker=Checker(name="python-parses"), group_size=4, max_tokens=4)
+    grpo: dict[str, Any] = {"grpo": draft} if method is Method.GRPO else {}
+    version = feedback.tuned(feedback.freeze(validation_share=0), base=CHAT, method=method, **grpo)
+    feedback.retract(votes[0])
+    assert spec_of(retrain(feedback, version)).dataset == "projects/own/datasets/prefs-r2"
 
 
 @pytest.mark.parametrize("name", ["projects/-/models/none", "projects/-/models/chat/versions/9"])
