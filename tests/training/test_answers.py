@@ -3,6 +3,8 @@
 P prompts   A answers of all of them
 """
 
+import dataclasses
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 from tests.training.peers import SMALL, small_decoder
 from trainer_worker.trainer.engine.answers import AnswerRows, Layout, Lesson
 from trainer_worker.trainer.engine.model import Decoder
-from trainer_worker.trainer.engine.preference_rows import with_one_prompt, with_strange_answers
+from trainer_worker.trainer.engine.preference_rows import next_others, with_one_prompt, with_strange_answers
 from trainer_worker.trainer.engine.reward_model import shares_prompts
 
 PADDING = 0
@@ -124,6 +126,22 @@ def test_strange_answers_are_answers_to_other_prompts() -> None:
     assert own == [rows.segments(row)[1].tobytes() for row in range(40)]
     assert set(taken) <= answers and len(set(taken)) > 30
     assert all(one != other or len(one) < 8 for one, other in zip(taken, own, strict=True))
+
+
+def test_the_next_row_with_another_prompt_is_found_around_the_end() -> None:
+    assert next_others([b"a", b"b", b"b", b"a", b"a"]) == [1, 3, 3, 1, 1]
+    assert next_others([b"a", b"a"]) == [0, 1], "there is none"
+    assert next_others([]) == []
+
+
+def test_one_prompt_with_many_answers_does_not_keep_a_run_waiting() -> None:
+    rows = rows_of(40_000, answers=1, longest=1)
+    tokens = rows.tokens.copy()
+    tokens[:-2:2] = 1
+    tokens[-2] = 2
+    began = time.process_time()
+    with_strange_answers(dataclasses.replace(rows, tokens=tokens), context_length=8)
+    assert time.process_time() - began < 5, "looking through all rows for each takes minutes"
 
 
 def arrays(*tokens: Sequence[int]) -> list[np.ndarray]:

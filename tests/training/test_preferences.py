@@ -228,6 +228,8 @@ def test_pairs_that_say_the_same_count_once(schooled: Workshop) -> None:
         ({"chosen": "a", "rejected": 3, "prompt": "p"}, "row 1, rejected: must be text"),
         ({"chosen": "a", "rejected": "b"}, "row 1, prompt: is missing"),
         ({"chosen": "a", "rejected": "b", "prompt": "p", "weight": -1}, "row 1, weight"),
+        ({"chosen": "a", "rejected": "b", "prompt": "p", "weight": 1001}, "row 1, weight: .* from 0 to 1,000"),
+        ({"chosen": "a", "rejected": "b", "prompt": "p", "weight": 10**400}, "row 1, weight"),
         (
             {"chosen": [{"role": "user", "content": "a"}], "rejected": "b", "prompt": "p"},
             "one message of the assistant",

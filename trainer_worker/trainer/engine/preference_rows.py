@@ -6,9 +6,7 @@ A method takes one of three kinds: pairs (a chosen and a rejected answer), label
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import math
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -44,6 +42,7 @@ KIND_OF_ROWS = {
     datasets_pb2.ROW_KIND_LABELLED: "label",
     datasets_pb2.ROW_KIND_PROMPT_COMPLETION: "example",
 }
+WEIGHT_MAX = 1000  # beyond, the other rows of a batch hardly count; uploads are held to it too
 Count = dict[str, int]
 
 
@@ -140,8 +139,8 @@ def checked_answer(number: int, field: str, value: Any) -> str:
 def checked_weight(number: int, value: Any) -> float:
     if value is None:
         return 1.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise wrong(number, "weight", "must be a number of at least 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= WEIGHT_MAX:
+        raise wrong(number, "weight", f"must be a number from 0 to {WEIGHT_MAX:,}")
     return float(value)
 
 
@@ -285,10 +284,11 @@ def with_strange_answers(rows: AnswerRows, *, context_length: int) -> AnswerRows
     """
     segments = [rows.segments(row) for row in range(len(rows))]
     prompts = [prompt.tobytes() for prompt, _ in segments]
+    others = next_others(prompts)
     found: list[np.ndarray] = []
-    places = permuted(np.arange(len(rows)), count=len(rows), seed=0, epoch=0)
-    for (prompt, answer), place in zip(segments, places, strict=True):
-        strange = segments[stranger(int(place), prompt.tobytes(), prompts)][1]
+    places = permuted(np.arange(len(rows)), count=len(rows), seed=0, epoch=0).tolist()
+    for (prompt, answer), asked, place in zip(segments, prompts, places, strict=True):
+        strange = segments[others[place] if prompts[place] == asked else place][1]
         found += [prompt, answer, strange[: context_length - len(prompt)]]
     lengths = np.array([len(segment) for segment in found], np.int64)
     begins = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
@@ -296,7 +296,13 @@ def with_strange_answers(rows: AnswerRows, *, context_length: int) -> AnswerRows
     return dataclasses.replace(rows, tokens=tokens, begins=begins, answers=2)
 
 
-def stranger(place: int, prompt: bytes, prompts: Sequence[bytes]) -> int:
-    """The first row from `place` on, around the end, with another prompt; the one there if there is none."""
-    around = itertools.chain(range(place, len(prompts)), range(place))
-    return next((row for row in around if prompts[row] != prompt), place)
+def next_others(prompts: Sequence[bytes]) -> list[int]:
+    """Of each row, the next one with another prompt, around the end; the row itself if there is none."""
+    count = len(prompts)
+    found = list(range(count))
+    if len(set(prompts)) < 2:
+        return found
+    for row in reversed(range(2 * count - 1)):  # twice around: the last rows look past the end
+        following = (row + 1) % count
+        found[row % count] = found[following] if prompts[following] == prompts[row % count] else following
+    return found
