@@ -42,8 +42,7 @@ def resolve_draw(
 def resolve_evaluate(draft: EvaluateDraft, *, model: str, dataset: Dataset, seed: int) -> EvaluateSpec:
     """Return the specification that is used; `model` is the exact version. Raises: InvalidField.
 
-    Prompts with checks are there to be measured on, and none of them was learnt from: all of them are, unless asked
-    otherwise.
+    Prompts with checks are there to be measured on: all of them are, unless asked otherwise.
     """
     kept = dataset.split.validation_bytes > 0
     spec = EvaluateSpec(

@@ -173,8 +173,8 @@ class Jobs:
     ) -> Job:
         """Submits a job that measures a model: loss, perplexity and bits per byte, or the share of checks that hold.
 
-        By default the rows that were kept for validation are measured, if there are any. `options` say how answers to
-        prompts with checks are drawn. Raises: NotFound for the model or the dataset.
+        By default all rows of checks are measured, and of others those that were kept for validation, if there are any.
+        `options` say how answers to prompts with checks are drawn. Raises: NotFound for the model or the dataset.
         """
         name = model if isinstance(model, str) else model.name
         spec = training_pb2.EvaluateSpec(model=model_name(name), dataset=dataset_name(dataset), all_rows=all_rows)

@@ -52,7 +52,9 @@ def draw(client: "tutelage.Client", models: tuple[str, ...], watch: bool, output
     "--dataset", required=True, shell_complete=complete("datasets"), help="Rows to predict, or rows of checks."
 )
 @click.option(
-    "--all-rows/--held-out-rows", default=None, help="Which rows. Default: those kept for validation, if any."
+    "--all-rows/--held-out-rows",
+    default=None,
+    help="Which rows. Default: all of checks; of others those kept for validation, if any.",
 )
 @drawing_options
 @click.option("--job-id", default="", help="Id of the job. Default: made by the service.")
@@ -68,7 +70,7 @@ def evaluate(client: "tutelage.Client", model: str, dataset: str, watch: bool, o
     \b
     Example:
       tutelage jobs evaluate --model chat@v3 --dataset held-out --watch
-      tutelage jobs evaluate --model chat@v4 --dataset must-keep --all-rows
+      tutelage jobs evaluate --model chat@v4 --dataset must-keep
     """
     options = drawing_of(given)
     finish(client, client.jobs.evaluate(model, dataset, **given, **options), watch=watch, output=output)

@@ -1480,7 +1480,9 @@ class EvaluateSpec(_message.Message):
     dataset: _builtins.str
     """The dataset, `projects/{project}/datasets/{dataset}`."""
     all_rows: _builtins.bool
-    """Whether all rows are measured, or those kept for validation. Default: those kept for validation, if there are any."""
+    """Whether all rows are measured, or those kept for validation. Default: all rows of checks; of others those kept for
+    validation, if there are any.
+    """
     @_builtins.property
     def options(self) -> Global___DrawOptions:
         """How answers to prompts with checks are drawn. Default: at temperature 0."""
