@@ -58,7 +58,10 @@ LEARNING = frozenset(
     }
 )
 """Relations by which what is in the source is in the result; a version is not in the votes on what it wrote."""
-PUBLISHED, PROMOTED = "published by", "promoted to"
+PUBLISHED, PROMOTED = "published by", "names"
+DRAWN, VOTES, FROZEN, FROZEN_AGAIN = "drawn by", "votes", "frozen from", "frozen again from"
+LINKS = frozenset({PUBLISHED, PROMOTED, DRAWN, VOTES, FROZEN, FROZEN_AGAIN})
+"""What links things beside relations to jobs; like these, each says of the result how it came from its source."""
 _HANDING_ON = frozenset({PUBLISHED, PROMOTED, *(relation.words for relation in LEARNING)})
 _LOOKING = frozenset({Relation.MEASURED, Relation.MEASURED_ON, Relation.VERIFIED})
 

@@ -6,7 +6,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.domain.lineage import PROMOTED, PUBLISHED, Key, Link, Place, Relation, is_told
+from services.domain.lineage import (
+    DRAWN,
+    FROZEN,
+    FROZEN_AGAIN,
+    PROMOTED,
+    PUBLISHED,
+    VOTES,
+    Key,
+    Link,
+    Place,
+    Relation,
+    is_told,
+)
 from services.domain.names import ALIAS, JOB, MODEL_VERSION, REVIEW
 from services.storage.tables.aliases import alias
 from services.storage.tables.duels import duel
@@ -134,7 +146,7 @@ class LineageLinks:
         reviews = self._review_uids(project_id, ids)
         for uid, names in sets.items():
             for name in names:
-                yield Link(Key(Place.REVIEW, reviews[name]), Key(Place.DATASET, uid), "votes")
+                yield Link(Key(Place.REVIEW, reviews[name]), Key(Place.DATASET, uid), VOTES)
 
     def _sets_of_reviews(self, project_id: str, uids: Collection[str]) -> Iterator[Link]:
         if not uids:
@@ -144,7 +156,7 @@ class LineageLinks:
         for row in self._connection.execute(query):
             for uid, name in wanted.items():
                 if name in row.reviews:
-                    yield Link(Key(Place.REVIEW, uid), Key(Place.DATASET, row.uid), "votes")
+                    yield Link(Key(Place.REVIEW, uid), Key(Place.DATASET, row.uid), VOTES)
 
     def _review_uids(self, project_id: str, ids: Collection[str] | None) -> Mapping[str, str]:
         query = sa.select(review.c.id, review.c.uid).where(review.c.project_id == project_id)
@@ -160,15 +172,11 @@ class _Query:
         self.select = sa.select(*columns).where(columns[0].is_not(None))
 
 
-_PARENT_SETS = _Query(
-    Place.DATASET, Place.DATASET, "frozen again without", feedback_set.c.parent_set_uid, feedback_set.c.uid
-)
-_DRAWN_REVIEWS = _Query(Place.JOB, Place.REVIEW, "drawn by", review.c.job_uid, review.c.uid)
-_DRAWN_DUELS = _Query(Place.JOB, Place.DUEL, "drawn by", duel.c.job_uid, duel.c.uid)
-_VOTED_DUELS = _Query(Place.REVIEW, Place.DUEL, "votes", duel.c.review_uid, duel.c.uid)
-_SETS_OF_VOTES = _Query(
-    Place.VOTE, Place.DATASET, "frozen into", feedback_set_vote.c.vote_uid, feedback_set_vote.c.set_uid
-)
+_PARENT_SETS = _Query(Place.DATASET, Place.DATASET, FROZEN_AGAIN, feedback_set.c.parent_set_uid, feedback_set.c.uid)
+_DRAWN_REVIEWS = _Query(Place.JOB, Place.REVIEW, DRAWN, review.c.job_uid, review.c.uid)
+_DRAWN_DUELS = _Query(Place.JOB, Place.DUEL, DRAWN, duel.c.job_uid, duel.c.uid)
+_VOTED_DUELS = _Query(Place.REVIEW, Place.DUEL, VOTES, duel.c.review_uid, duel.c.uid)
+_SETS_OF_VOTES = _Query(Place.VOTE, Place.DATASET, FROZEN, feedback_set_vote.c.vote_uid, feedback_set_vote.c.set_uid)
 _VERSIONS = sa.select(
     model_version.c.project_id, model_version.c.model_id, model_version.c.version, model_version.c.job_uid
 )

@@ -56,7 +56,7 @@ class LineageEdge(Value):
     to: str
     """Resource name of what was made of it."""
     relation: str
-    """How, such as `trained on`, `tuned from`, `votes`, `drawn by`, `published by`."""
+    """How, said of `to`, such as `trained on`, `tuned from`, `votes`, `drawn by`, `published by`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

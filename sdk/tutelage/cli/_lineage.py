@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 HASH_CHARACTERS = 12
 HASH = re.compile(r"[0-9a-f]{64}")
 Edges = Mapping[str, Sequence[tuple[str, str]]]
+# A relation says of the result how it came from its source. Below the source, what it says is turned round.
+TURNED_ROUND = {
+    "trained on": "trained",
+    "tokenized by": "tokenized",
+    "tuned from": "tuned by",
+    "rewarded by": "rewarded",
+    "imported from": "imported by",
+    "merged into": "merged by",
+    "exported from": "exported by",
+    "prompted by": "prompted",
+    "drawn from": "answered in",
+    "scored by": "scored",
+    "drawn by": "drew for",
+    "votes": "votes in",
+    "published by": "published",
+    "frozen from": "frozen into",
+    "frozen again from": "frozen again as",
+    "names": "promoted to",
+}
 
 
 def print_lineage(found: "tutelage.Lineage", *, output: str) -> None:
@@ -47,12 +66,12 @@ def print_trees(found: "tutelage.Lineage") -> None:
 
 
 def edges_of(found: "tutelage.Lineage") -> tuple[Edges, Edges]:
-    """Returns for each thing what it was made of, and what was made of it, each with how."""
+    """Returns for each thing what it was made of, and what was made of it, each with how, said of the other one."""
     came_from: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)
     became: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)
     for edge in found.edges:
         came_from[edge.to].append((edge.from_, edge.relation))
-        became[edge.from_].append((edge.to, edge.relation))
+        became[edge.from_].append((edge.to, TURNED_ROUND.get(edge.relation, edge.relation)))
     return came_from, became
 
 

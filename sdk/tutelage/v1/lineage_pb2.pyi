@@ -143,7 +143,7 @@ class LineageEdge(_message.Message):
     to: _builtins.str
     """Resource name of what was made of it."""
     relation: _builtins.str
-    """How, such as `trained on`, `tuned from`, `votes`, `drawn by`, `published by`."""
+    """How, said of `to`, such as `trained on`, `tuned from`, `votes`, `drawn by`, `published by`."""
     def __init__(
         self,
         *,

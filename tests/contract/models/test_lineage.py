@@ -119,7 +119,7 @@ def test_an_alias_has_the_lineage_of_its_version(feedback: FeedbackBench) -> Non
     found = lineage(feedback, alias.name)
     assert found.name == alias.name
     assert edges(found) == edges(lineage(feedback, version.name))
-    assert (short(version.name), "promoted to", short(alias.name)) in edges(found)
+    assert (short(version.name), "names", short(alias.name)) in edges(found)
 
 
 def test_imports_exports_and_checkpoints_have_their_place(feedback: FeedbackBench) -> None:

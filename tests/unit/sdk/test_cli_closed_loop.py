@@ -6,9 +6,11 @@ import pathlib
 import grpc
 import pytest
 
+import tutelage
 from tests.unit.sdk.cli_runs import json_of, run, run_well
 from tests.unit.sdk.service_double import KEY, ServiceDouble, failure
 from tutelage.cli._estimates import agreement_in_words, bar
+from tutelage.cli._lineage import edges_of
 from tutelage.v1 import duels_pb2, training_pb2
 
 
@@ -165,6 +167,13 @@ def test_lineage_is_a_tree() -> None:
     assert "abababababab" in shown
     assert len(json_of("lineage", "chat@prod")["edges"]) == 5
     assert "prefs-1" in run_well("feedback", "trace", "v1").stdout
+
+
+def test_below_a_source_its_relation_is_turned_round() -> None:
+    edge = tutelage.LineageEdge(from_="projects/p/jobs/draw", to="projects/p/duels/first", relation="drawn by")
+    came_from, became = edges_of(tutelage.Lineage(name=edge.from_, nodes=(), edges=(edge,)))
+    assert came_from[edge.to] == [(edge.from_, "drawn by")]
+    assert became[edge.from_] == [(edge.to, "drew for")]
 
 
 def test_tuning_drawing_measuring_and_retraining(service: ServiceDouble) -> None:

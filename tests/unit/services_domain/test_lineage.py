@@ -4,7 +4,19 @@ import random
 
 import pytest
 
-from services.domain.lineage import LEARNING, Key, Link, Place, Relation, hands_on, in_order, is_told, job_or_version
+from services.domain.lineage import (
+    LEARNING,
+    LINKS,
+    Key,
+    Link,
+    Place,
+    Relation,
+    hands_on,
+    in_order,
+    is_told,
+    job_or_version,
+)
+from tutelage.cli._lineage import TURNED_ROUND
 
 
 def key(name: str) -> Key:
@@ -48,8 +60,8 @@ def test_what_is_learnt_hands_a_taint_on_and_what_is_looked_at_does_not() -> Non
     handing = {relation for relation in Relation if hands_on(link("a", "b", relation.words))}
     assert handing == LEARNING
     assert Relation.DRAWN_FROM not in handing and Relation.PROMPTED_BY not in handing
-    assert hands_on(link("a", "b", "published by")) and hands_on(link("a", "b", "promoted to"))
-    for relation in ("votes", "drawn by", "frozen again without", "frozen into"):
+    assert hands_on(link("a", "b", "published by")) and hands_on(link("a", "b", "names"))
+    for relation in ("votes", "drawn by", "frozen again from", "frozen from"):
         assert not hands_on(link("a", "b", relation))
 
 
@@ -64,3 +76,9 @@ def test_measures_are_not_told() -> None:
 def test_a_checkpoint_stands_for_its_job() -> None:
     assert job_or_version("projects/own/jobs/j/checkpoints/5") == "projects/own/jobs/j"
     assert job_or_version("projects/own/models/m/versions/1") == "projects/own/models/m/versions/1"
+
+
+def test_the_command_line_can_tell_every_link_from_either_end() -> None:
+    told = {relation.words for relation in Relation if is_told(relation)} | LINKS
+    assert set(TURNED_ROUND) == told
+    assert len(set(TURNED_ROUND.values())) == len(told)
