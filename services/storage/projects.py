@@ -28,8 +28,12 @@ class Projects:
         return self._one(sa.select(project).where(project.c.id == project_id))
 
     def lock(self, project_id: str) -> Project | None:
-        """Return a project, and hold its row."""
-        return self._one(sa.select(project).where(project.c.id == project_id).with_for_update())
+        """Return a project, and hold its row; things of the project can be added meanwhile.
+
+        Whoever adds one holds the key of the row already. Two who did would wait for each other if that stood in the
+        way of this.
+        """
+        return self._one(sa.select(project).where(project.c.id == project_id).with_for_update(key_share=True))
 
     def _one(self, query: sa.Select[Any]) -> Project | None:
         row = self._connection.execute(query).mappings().one_or_none()

@@ -18,8 +18,10 @@ from services.feedback.retract_vote import Retraction
 from services.storage.feedback_sets import FeedbackSets
 from services.storage.tables.datasets import dataset, upload
 from services.storage.tables.feedback import feedback_set
-from tests.support.feedback import FeedbackBench
-from tests.support.houses import A_TIME
+from services.storage.unit_of_work import SqlStorage
+from tests.support.feedback import FeedbackBench, a_request
+from tests.support.houses import A_TIME, make_bench
+from tests.support.reviews import make_review_bench
 
 VOTES, SETS = 40, 6
 
@@ -158,3 +160,16 @@ def test_a_retraction_waits_for_the_set_that_is_being_committed(
         monkeypatch.setattr(FeedbackSets, "changed_in", look_and_retract)
         made = feedback.freeze()
         assert waiting[0].result().feedback_sets == (made.name,)
+
+
+def test_a_call_that_is_remembered_but_not_committed_stands_in_nobodys_way(
+    postgresql_storage: SqlStorage, tmp_path: pathlib.Path
+) -> None:
+    """It holds the key of the project: two retractions, or two sets, would wait for each other until one is killed."""
+    feedback = FeedbackBench(make_review_bench(make_bench(postgresql_storage, artifacts_dir=tmp_path / "artifacts")))
+    vote = feedback.prefer(1)
+    feedback.prefer(2)
+    with feedback.house.storage.write() as uow:
+        uow.requests.remember(feedback.caller("SubmitFeedback"), a_request(), resource="x", time=uow.now())
+        assert feedback.freeze(request=a_request()).votes == 2
+        assert feedback.retract(vote, request=a_request()).feedback_sets
