@@ -141,6 +141,13 @@ def test_a_checker_scores_each_answer(studio: Studio) -> None:
     assert {line["score"] for line in studio.lines(story)} <= {min(1.0, 4 / size) for size in range(1, 9)}
 
 
+def test_every_scored_answer_is_a_sign_of_life(studio: Studio) -> None:
+    checker = training_pb2.Checker(name="python-parses")
+    plain, scored = (studio.draw(draw_spec(**more), studio.dataset(prompts())) for more in ({}, {"checker": checker}))
+    answers = sum(len(one.answers) for one in scored.of(facts_pb2.AnswersDrawn))
+    assert len(scored.of(pipe_pb2.Progress)) == len(plain.of(pipe_pb2.Progress)) + answers
+
+
 def test_stops_end_answers_before_them(studio: Studio) -> None:
     plain = studio.draw(draw_spec(samples=4, temperature=2.0), studio.dataset(prompts()))
     texts = [answer.text for told in plain.of(facts_pb2.AnswersDrawn) for answer in told.answers]

@@ -169,7 +169,7 @@ def test_each_step_asks_as_many_prompts_as_groups_fit_into_a_batch(shop: Worksho
     monkeypatch.setattr(
         recipe.Grpo,
         "scores",
-        lambda self, prompts, answers: (asked.append(len(prompts)), before(self, prompts, answers))[1],
+        lambda self, run, prompts, answers: (asked.append(len(prompts)), before(self, run, prompts, answers))[1],
     )
     for groups, batch in ((2, 8), (1, 4), (1, 3), (2, 11)):
         asked.clear()

@@ -12,12 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.training.family_models import result_of
 from tests.training.runs import Story, resume_from
 from tests.training.test_resume import later
 from tests.training.tuning import Workshop, model_artifact, tuning_spec, with_rows, workshop
 from trainer_worker.trainer import comparing
 from trainer_worker.trainer.engine.errors import BadCheckpoint, UnusableData
 from trainer_worker.trainer.engine.model_artifact import base_model, reward_model
+from trainer_worker.trainer.engine.prompts import Prompt
 from trainer_worker.trainer.engine.reward_model import RewardModel, score_texts
 from trainer_worker.trainer.engine.stored_model import load_model
 from trainer_worker.trainer.recipes.export_model import export_model
@@ -355,13 +357,14 @@ def test_a_reward_model_scores_and_says_what_it_is(schooled: Workshop, lora: Lor
     with pytest.raises(BadCheckpoint, match="is a reward model"):
         load_model(folder)
     assert isinstance(model, RewardModel)
-    prompts = [row["prompt"] for row in pairs()]
+    prompts = [Prompt(number, text=row["prompt"]) for number, row in enumerate(pairs(), start=1)]
     good, bad = (
-        score_texts(model, tokenizer, prompts, [row[key] for row in pairs()]) for key in ("chosen", "rejected")
+        result_of(score_texts(model, tokenizer, prompts, [row[key] for row in pairs()]))
+        for key in ("chosen", "rejected")
     )
     assert good.dtype == torch.float32 and bool((good > bad).all())
-    with pytest.raises(UnusableData, match="prompt 1 alone fills"):
-        score_texts(model, tokenizer, ["x" * 96], ["a"])
+    with pytest.raises(UnusableData, match="row 7: the prompt alone fills"):
+        result_of(score_texts(model, tokenizer, [Prompt(7, text="x" * 96)], ["a"]))
 
 
 @pytest.mark.parametrize("format_", [training_pb2.EXPORT_FORMAT_HUGGING_FACE, training_pb2.EXPORT_FORMAT_PEFT])

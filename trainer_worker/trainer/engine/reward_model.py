@@ -8,7 +8,7 @@ output weight there is `head.weight`, of shape (1, D).
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import torch
@@ -20,12 +20,11 @@ from trainer_worker.trainer.engine.errors import UnusableData
 from trainer_worker.trainer.engine.model import Decoder
 from trainer_worker.trainer.engine.model_config import ModelConfig
 from trainer_worker.trainer.engine.preference_rows import AnswerEncoder, Gathered, Judged
-from trainer_worker.trainer.engine.rows import Message
+from trainer_worker.trainer.engine.prompts import Prompt
 from trainer_worker.trainer.engine.tokenizers import Tokenizer
 
 HEAD = "reward"
 TEXTS_AT_ONCE = 16
-Prompt = str | Sequence[Message]
 
 
 class RewardModel(Decoder):
@@ -76,23 +75,26 @@ def shares_prompts(config: ModelConfig) -> bool:
     return config.sliding_window is None or config.sliding_window >= config.context_length
 
 
-def score_texts(model: RewardModel, tokenizer: Tokenizer, prompts: Sequence[Prompt], answers: Sequence[str]) -> Tensor:
-    """How good each answer to its prompt is, as the model sees it. Shape (N,) float32, on the CPU.
+def score_texts(
+    model: RewardModel, tokenizer: Tokenizer, prompts: Sequence[Prompt], answers: Sequence[str]
+) -> Generator[None, None, Tensor]:
+    """How good each answer to its prompt is, as the model sees it. Returns shape (N,), float32, on the CPU.
 
-    A prompt is a text, or a conversation for the chat template of the tokenizer. An answer that is too long is scored
-    up to where the context ends. The score of a text does not depend on the others, but for its last bits.
-    Raises: UnusableData if a prompt alone fills the context, counted from 1, or the template fails on it.
+    Yields nothing after each batch, a sign of life. A conversation is for the chat template of the tokenizer. An answer
+    that is too long is scored up to where the context ends. The score of a text does not depend on the others, but for
+    its last bits. Raises: UnusableData with the row of a prompt that alone fills the context, or fails the template.
     """
     rows = scored_rows(model.config, tokenizer, prompts, answers)
     lesson = Lesson(rows, np.arange(len(rows)), layout_for_scores(model.config, padding=tokenizer.end_of_text))
     device, training = model.embedding.weight.device, model.training
     scores_N = torch.empty(len(rows))
     model.eval()
-    with torch.inference_mode():
-        for part in lesson.parts(TEXTS_AT_ONCE):
-            moved = part.to(device)
+    for part in lesson.parts(TEXTS_AT_ONCE):
+        moved = part.to(device)
+        with torch.inference_mode():
             hidden_BTD = model.hidden(moved.batch.tokens_BT, **moved.batch.places)
             scores_N[part.places] = model.scores(hidden_BTD.flatten(0, 1)[moved.end_A]).cpu()
+        yield
     model.train(training)
     return scores_N
 
@@ -102,8 +104,8 @@ def scored_rows(
 ) -> AnswerRows:
     """The tokens of texts to be scored, one row each. Raises: UnusableData."""
     judged = [
-        Judged(number, prompt if isinstance(prompt, str) else tuple(prompt), (answer,))
-        for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True), start=1)
+        Judged(prompt.number, prompt.messages or prompt.text, (answer,))
+        for prompt, answer in zip(prompts, answers, strict=True)
     ]
     template = tokenizer.chat_template
     gathered = Gathered(config.context_length)
@@ -112,5 +114,6 @@ def scored_rows(
             gathered.add(row, segments)
     if gathered.prompts_too_long:
         number = gathered.prompts_too_long[0]
-        raise UnusableData(f"prompt {number} alone fills the {config.context_length:,} tokens that the model sees")
+        message = f"row {number}: the prompt alone fills all {config.context_length:,} tokens of the reward model"
+        raise UnusableData(message, help="Shorten the prompt, or score by a model with a longer context.")
     return gathered.finished(answers=1)

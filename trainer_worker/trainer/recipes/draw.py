@@ -22,7 +22,7 @@ from trainer_worker.trainer.engine.model_artifact import base_model
 from trainer_worker.trainer.engine.prompts import Asking, Prompt, fitting_tokens, read_prompts
 from trainer_worker.trainer.engine.text import fetch_file
 from trainer_worker.trainer.preparation import begin
-from trainer_worker.trainer.scoring import Scorer, scorer_of
+from trainer_worker.trainer.scoring import Scorer, scorer_of, with_signs
 from trainer_worker.trainer.telling import Told, info, progress, warning
 from tutelage.v1 import feedback_pb2, jobs_pb2, training_pb2
 from tutelage_internal.v1 import facts_pb2, pipe_pb2, workers_pb2
@@ -184,7 +184,7 @@ def drawn_block(
         for place, (seed, answer) in enumerate(zip(seeds, answers, strict=True)):
             prompt, sample = divmod(place, spec.samples)
             found[prompt].append(Drawn(one.name, sample, seed, with_fit_text(answer)))
-    return found if scorer is None else scored(block, found, scorer)
+    return found if scorer is None else (yield from scored(block, found, scorer, step=first))
 
 
 def seeds_of(spec: training_pb2.DrawSpec, prompts: range) -> list[int]:
@@ -237,9 +237,12 @@ def with_fit_text(answer: Answer) -> Answer:
     return dataclasses.replace(answer, text=text)
 
 
-def scored(block: Sequence[Prompt], found: list[list[Drawn]], scorer: Scorer) -> list[list[Drawn]]:
+def scored(
+    block: Sequence[Prompt], found: list[list[Drawn]], scorer: Scorer, *, step: int
+) -> Generator[Told, None, list[list[Drawn]]]:
     prompts = [prompt for prompt, answers in zip(block, found, strict=True) for _ in answers]
-    scores = iter(scorer(prompts, [one.answer.text for answers in found for one in answers]))
+    scoring = scorer(prompts, [one.answer.text for answers in found for one in answers])
+    scores = iter((yield from with_signs(scoring, step=step)))
     return [[dataclasses.replace(one, score=next(scores)) for one in answers] for answers in found]
 
 

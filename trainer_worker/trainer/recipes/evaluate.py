@@ -202,8 +202,9 @@ def checks_measured(
             block = prompts[begin_at : begin_at + PROMPTS_TOGETHER]
             asked = list(asked_of(assignment, block, asking, context_length=stored.model.config.context_length))
             answers = yield from with_signs(drawn(drawer, asked, assignment), pipe_pb2.SECTION_EVALUATE, stop)
-            rows += [row_of(prompt, answer) for prompt, answer in zip(block, answers, strict=True)]
-            yield progress(pipe_pb2.SECTION_EVALUATE)
+            for prompt, answer in zip(block, answers, strict=True):
+                rows.append(row_of(prompt, answer))
+                yield progress(pipe_pb2.SECTION_EVALUATE)
     checks = [check["passed"] for row in rows for check in row["checks"]]
     return {"eval/checks_passed": sum(checks) / len(checks), "eval/checks": float(len(checks))}, rows
 

@@ -39,7 +39,7 @@ from trainer_worker.trainer.preparation import Data, Place, loading, make_run, w
 from trainer_worker.trainer.recipes.next_token import adjust
 from trainer_worker.trainer.resuming import checkpoint_of
 from trainer_worker.trainer.run import Found, Run
-from trainer_worker.trainer.scoring import Scorer, scorer_of
+from trainer_worker.trainer.scoring import Scorer, scorer_of, with_signs
 from trainer_worker.trainer.subjects import base_of, context_length, hold_cast, subject_of
 from trainer_worker.trainer.telling import Told, progress
 from tutelage.v1 import training_pb2
@@ -156,7 +156,7 @@ class Grpo:
         answers = yield from self.drawn(run, asked)
 
         # Score: which of them are better than the group?
-        scores_PG = self.scores(prompts, answers)
+        scores_PG = yield from self.scores(run, prompts, answers)
         lesson = Lesson(rows_of(prompts, answers, size), np.arange(len(prompts)), layout_of(run))
         return Groups(lesson, scores_PG, advantages(scores_PG)), numbers_P
 
@@ -227,7 +227,7 @@ class Grpo:
         prompts: list[PromptTokens] = run.validation.read(indices)
         asked = list(self.asked(run, prompts, [f"held out {index}" for index in indices]))
         answers = yield from self.drawn(run, asked)
-        score = self.scores(prompts, answers).mean().item()
+        score = (yield from self.scores(run, prompts, answers)).mean().item()
         tokens = sum(len(one.tokens) for one in answers) / len(answers)
         return Evaluation(loss=-score, others={"score": score, "answer_tokens": tokens})
 
@@ -253,11 +253,14 @@ class Grpo:
         except NotFinite as error:
             raise diverged(f"After step {run.state.step} no answer can be drawn: {error}.") from error
 
-    def scores(self, prompts: Sequence[PromptTokens], answers: Sequence[Answer]) -> Tensor:
-        """Shape (P, G), float32, where G is the number of answers to each prompt."""
+    def scores(
+        self, run: Run, prompts: Sequence[PromptTokens], answers: Sequence[Answer]
+    ) -> Generator[Told, None, Tensor]:
+        """Returns shape (P, G), float32, where G is the number of answers to each prompt."""
         size = len(answers) // len(prompts)
         asked = [one.prompt for one in prompts for _ in range(size)]
-        found = self.scorer(asked, [answer.text for answer in answers])
+        scoring = self.scorer(asked, [answer.text for answer in answers])
+        found = yield from with_signs(scoring, step=run.state.step)
         return torch.tensor(found, dtype=torch.float32).view(len(prompts), size)
 
 
