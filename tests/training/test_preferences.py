@@ -26,7 +26,7 @@ from trainer_worker.trainer.recipes.export_model import export_model
 from trainer_worker.trainer.recipes.verify import verify
 from tutelage.v1 import jobs_pb2, training_pb2
 from tutelage.v1.training_pb2 import EarlyStoppingSpec, LoraSpec, PreferenceSpec, RegularizationSpec
-from tutelage_internal.v1 import workers_pb2
+from tutelage_internal.v1 import pipe_pb2, workers_pb2
 
 LORA = LoraSpec(rank=4, alpha=8.0)
 METHODS = {name: getattr(training_pb2, f"METHOD_{name}") for name in ("DPO", "IPO", "SIMPO", "ORPO", "KTO", "REWARD")}
@@ -300,6 +300,22 @@ def test_rows_of_another_line_of_steps_are_compared_with_the_base_too(
     assert later_line[0].chains != {at: chains for at, chains in story.chains.items() if at > 2}
     margins = [values["train/margin"] for values in later_line[0].curve.values()]
     assert all(abs(margin) < 10 for margin in margins)
+
+
+@pytest.mark.parametrize(("method", "held_out", "passes"), [("DPO", HELD_OUT, 1), ("KTO", 2 * HELD_OUT, 2)])
+def test_each_micro_batch_of_the_reference_and_of_evaluations_is_a_sign_of_life(
+    schooled: Workshop, method: str, held_out: int, passes: int
+) -> None:
+    """Of a large model on a CPU, one may take a minute."""
+    found = []
+    for size in (4, 1):
+        story = tuned(shop_for(schooled, method), small(method, steps=1, micro_batch_size=size))
+        sections = [told.section for told in story.of(pipe_pb2.Progress)]
+        found.append([sections.count(section) for section in (pipe_pb2.SECTION_LOAD, pipe_pb2.SECTION_EVALUATE)])
+    more = held_out - -(-held_out // 4)
+    (loading, evaluating), (loading_each, evaluating_each) = found
+    assert loading_each - loading == 4 - 1 + more, "the one step reads four rows"
+    assert evaluating_each - evaluating == passes * more
 
 
 def test_a_reference_that_is_not_for_the_rows_is_a_bad_checkpoint(

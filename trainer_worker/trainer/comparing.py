@@ -186,9 +186,9 @@ def evaluate_rows(
     tally, training = Tally(lesson), run.model.training
     reference = None if run.reference is None else run.reference.validation
     run.model.eval()
-    with torch.inference_mode(), autocast(run.state.precision, device=run.device):
-        for part in lesson.parts(run.state.micro_batch_size):
-            yield progress(pipe_pb2.SECTION_EVALUATE, step=run.state.step)
+    for part in lesson.parts(run.state.micro_batch_size):
+        yield progress(pipe_pb2.SECTION_EVALUATE, step=run.state.step)
+        with torch.inference_mode(), autocast(run.state.precision, device=run.device):
             moved = part.to(run.device)
             tally.add(part, compare(run, moved, lesson, known(reference, lesson, moved)))
     run.model.train(training)

@@ -19,6 +19,7 @@ from trainer_worker.trainer.engine.answers import Lesson
 from trainer_worker.trainer.engine.checkpoint import Checkpoint
 from trainer_worker.trainer.engine.errors import BadCheckpoint
 from trainer_worker.trainer.engine.model import Decoder
+from trainer_worker.trainer.engine.samples import Samples
 from trainer_worker.trainer.engine.stored_model import read_tensors
 from trainer_worker.trainer.health import within_memory
 from trainer_worker.trainer.preparation import Place
@@ -27,7 +28,6 @@ from trainer_worker.trainer.subjects import base_of
 from trainer_worker.trainer.telling import Told, info, progress
 from tutelage_internal.v1 import pipe_pb2, workers_pb2
 
-ROWS_AT_ONCE = 256
 Base = Callable[[], contextlib.AbstractContextManager[Decoder]]
 
 
@@ -87,10 +87,17 @@ def complete(run: Run, base: Base, rows: np.ndarray) -> Generator[Told, None, No
         return
     with base() as model:
         for (samples, known, _), lacking in zip(parts, missing, strict=True):
-            for begin in range(0, len(lacking), ROWS_AT_ONCE):
-                chunk = lacking[begin : begin + ROWS_AT_ONCE]
+            rows = longest_first(samples, lacking)
+            while len(rows):
+                chunk, rows = np.split(rows, [run.state.micro_batch_size])
                 known[chunk] = yield from logprobs(run, model, samples.read(chunk))
     yield info("reference", f"The base has read {total:,} rows to compare with.", {"rows": total})
+
+
+def longest_first(samples: Samples, rows: np.ndarray) -> np.ndarray:
+    """The same rows: those computed together are of like length, and memory runs out at once or not at all."""
+    lengths = answered(samples).rows.lengths()[rows].sum(axis=1)
+    return rows[np.argsort(-lengths, kind="stable")]
 
 
 def unknown(known: Tensor, rows: np.ndarray) -> np.ndarray:

@@ -33,8 +33,8 @@ from trainer_worker.trainer.recipes import kto  # itself: a method is a module
 from trainer_worker.trainer.reference import take_reference
 from trainer_worker.trainer.resuming import checkpoint_of
 from trainer_worker.trainer.run import Found, Run
-from trainer_worker.trainer.telling import Told
-from tutelage_internal.v1 import workers_pb2
+from trainer_worker.trainer.telling import Told, progress
+from tutelage_internal.v1 import pipe_pb2, workers_pb2
 
 OWN, STRANGE = 0, 1
 
@@ -78,6 +78,16 @@ def divergence_in(run: Run, lesson: Lesson, reference: Tensor) -> Tensor:
     return divergence_of(policy_P, reference[lesson.indices_P, STRANGE]).to(run.device)
 
 
+def divergence_held_out(run: Run, rows: np.ndarray, reference: Tensor) -> Generator[Told, None, Tensor]:
+    """The same for these rows of the validation part, with a sign of progress after each few."""
+    found, size = [], run.state.micro_batch_size
+    for begin in range(0, len(rows), size):
+        yield progress(pipe_pb2.SECTION_EVALUATE, step=run.state.step)
+        lesson = run.validation.read(rows[begin : begin + size]).only(STRANGE)
+        found.append(lesson_logprobs(run, run.model, lesson).squeeze(1))
+    return divergence_of(torch.cat(found), reference[rows, STRANGE]).to(run.device)
+
+
 def compare(run: Run, part: Part, lesson: Lesson, reference_P2: Tensor | None, *, divergence: Tensor) -> Compared:
     """The loss and the measures of the rows of a part."""
     assert reference_P2 is not None
@@ -109,6 +119,6 @@ def evaluate(run: Run) -> Generator[Told, None, Evaluation | None]:
     rows = run.validation.spread(run.spec.evaluation.sequences)
     if not len(rows):
         return None
-    divergence = divergence_in(run, run.validation.read(rows), run.reference.validation)
+    divergence = yield from divergence_held_out(run, rows, run.reference.validation)
     found = yield from comparing.evaluate_rows(run, functools.partial(compare, divergence=divergence), answers=(OWN,))
     return found and dataclasses.replace(found, others=dict(found.others) | {"kl": divergence.item()})
