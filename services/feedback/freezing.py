@@ -151,10 +151,16 @@ def _announce(house: House, *, caller: Caller, draft: SetDraft, size_bytes: int)
 
 
 def _withdraw(house: House, upload: Upload) -> None:
-    """Remove what was written for nothing: the row first, for a file without one is found again."""
+    """Remove what was written for nothing: the row first, for a file without one is found again.
+
+    The answer to a commit may be lost, and the set be there all the same: then its bytes stay.
+    """
     with house.storage.write() as uow:
-        uow.uploads.remove(upload.uid)
+        uow.uploads.remove(upload.uid)  # waits for whoever commits the set, who removes it, too
+        kept = uow.datasets.find_by_uid(upload.dataset_uid)
         uow.commit()
+    if kept is not None:
+        return
     with store_errors():
         house.store.delete(dataset_key(upload.dataset_uid))
 

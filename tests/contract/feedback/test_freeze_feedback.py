@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ from services.feedback.list_feedback_sets import list_feedback_sets
 from services.storage.tables.datasets import dataset, upload
 from services.storage.tables.feedback import feedback_set, feedback_set_vote
 from services.storage.tables.reviews import vote, vote_change
+from services.storage.unit_of_work import SqlUnitOfWork
 from tests.support.feedback import FeedbackBench, a_request
 from tests.support.houses import A_TIME, add_dataset, add_project
 from tests.support.reviews import SECOND
@@ -317,6 +319,25 @@ def test_a_call_that_dies_before_its_commit_leaves_what_is_collected_later(
     collect_dataset_files(feedback.house)
     assert len(stored(feedback)) == len(before) - 1 == counts(feedback)["dataset"]
     assert feedback.freeze().votes == 1
+
+
+def test_a_set_whose_commit_is_not_answered_keeps_its_rows(
+    feedback: FeedbackBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feedback.prefer(1)
+    commit, commits = SqlUnitOfWork.commit, itertools.count(1)
+
+    def commit_and_lose_the_second_answer(uow: SqlUnitOfWork) -> None:
+        commit(uow)
+        if next(commits) == 2:
+            raise Unavailable("the database has closed the connection", retry_after_s=1.0)
+
+    monkeypatch.setattr(SqlUnitOfWork, "commit", commit_and_lose_the_second_answer)
+    request = a_request()
+    with pytest.raises(Unavailable):
+        feedback.freeze(request=request)
+    made = feedback.freeze(request=request)
+    assert hashlib.sha256(feedback.data(made)).hexdigest() == made.sha256
 
 
 def test_nobody_collects_the_rows_before_their_commit(feedback: FeedbackBench) -> None:
