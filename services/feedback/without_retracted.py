@@ -1,8 +1,10 @@
 """The set that a feedback set becomes without the votes that were taken back since."""
 
+import contextlib
 import itertools
 import re
 
+from services.domain.errors import AlreadyExists, Unavailable
 from services.domain.feedback_sets import FeedbackSet, Scope
 from services.domain.limits import ID_CHARACTERS_MAX
 from services.domain.projects import Caller
@@ -10,6 +12,7 @@ from services.domain.requests import NO_REQUEST_KEY
 from services.feedback.freezing import SetDraft, freeze
 from services.ports import House, UnitOfWork
 
+_TRIES = 3
 _NUMBERED = re.compile(r"(.+)-r([0-9]{1,9})")
 
 
@@ -19,12 +22,19 @@ def set_without_retracted(house: House, *, caller: Caller, of: FeedbackSet) -> F
     Nothing that was voted since comes in: what differs is what was taken out.
     Raises: WrongState if nothing is left to learn from, Unavailable, NoSpace.
     """
-    with house.storage.read() as uow:
-        for child in uow.feedback_sets.children(of.uid):
-            if not uow.feedback_sets.changed_in(child.uid):  # a vote never counts again: it has all that still do
-                return child
-        set_id = _free_id(uow, of)
-    draft = SetDraft(
+    for _ in range(_TRIES):
+        with house.storage.read() as uow:
+            for child in uow.feedback_sets.children(of.uid):
+                if not uow.feedback_sets.changed_in(child.uid):  # a vote never counts again: it has all that still do
+                    return child
+            draft = _draft(of, set_id=_free_id(uow, of))
+        with contextlib.suppress(AlreadyExists):  # by who asks for the same at the same time: theirs will do
+            return freeze(house, caller=caller, draft=draft, request=NO_REQUEST_KEY)
+    raise Unavailable(f"others are freezing {of.name} anew just now", retry_after_s=1.0)
+
+
+def _draft(of: FeedbackSet, *, set_id: str) -> SetDraft:
+    return SetDraft(
         id=set_id,
         scope=Scope(set_uid=of.uid),
         settings=of.settings,
@@ -33,7 +43,6 @@ def set_without_retracted(house: House, *, caller: Caller, of: FeedbackSet) -> F
         parent_set=of.name,
         parent_set_uid=of.uid,
     )
-    return freeze(house, caller=caller, draft=draft, request=NO_REQUEST_KEY)
 
 
 def _free_id(uow: UnitOfWork, of: FeedbackSet) -> str:

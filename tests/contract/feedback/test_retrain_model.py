@@ -8,6 +8,7 @@ import pytest
 from services.domain.datasets import RowKind
 from services.domain.drawing import Checker
 from services.domain.errors import InvalidField, NotFound, WrongState
+from services.domain.feedback_sets import FeedbackSet
 from services.domain.fine_tuning import FineTuneSpec
 from services.domain.job_states import JobState
 from services.domain.jobs import Job
@@ -17,6 +18,7 @@ from services.domain.models import ModelVersion
 from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.reviews import Vote
 from services.domain.training import MixturePartDraft
+from services.feedback import without_retracted
 from services.feedback.get_feedback_set import get_feedback_set
 from services.jobs.retrain_model import retrain_model
 from tests.support.feedback import FeedbackBench, a_request
@@ -94,6 +96,20 @@ def test_a_set_is_made_once_and_the_next_retraction_makes_the_next(
     assert spec_of(first).dataset == spec_of(second).dataset
     feedback.retract(votes[4])
     assert spec_of(retrain(feedback, version)).dataset == "projects/own/datasets/prefs-r3"
+
+
+def test_two_who_retrain_at_once_share_the_set(
+    feedback: FeedbackBench, votes: list[Vote], version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feedback.retract(votes[3])
+    freeze = without_retracted.freeze
+
+    def freeze_twice(*args: Any, **said: Any) -> FeedbackSet:
+        freeze(*args, **said)  # by another call, which has found the same free id
+        return freeze(*args, **said)
+
+    monkeypatch.setattr(without_retracted, "freeze", freeze_twice)
+    assert spec_of(retrain(feedback, version)).dataset == "projects/own/datasets/prefs-r2"
 
 
 def test_the_retrained_version_can_be_retrained(
