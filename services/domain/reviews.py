@@ -171,10 +171,7 @@ class ReviewItem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seat:
-    """One reviewer's place at one item. `shown_order` holds the number of the candidate that is shown first, second …
-
-    X
-    """
+    """One reviewer's place at one item. `shown_order` has the number of the candidate shown first, then second …"""
 
     uid: str
     item: ReviewItem

@@ -117,7 +117,7 @@ class _Taker:
             self._catch_up(found[0].item.position)
             return found
         for _ in range(_ROUNDS):
-            first = self._first_free()
+            first = self._first_free(lose=wait)
             if first is None:
                 return []
             self._pass(first - 1)
@@ -135,11 +135,14 @@ class _Taker:
             first = self._uow.seats.first_free(self._review.uid, reviewer=self._reviewer, after=after)
             self._pass((position + 1 if first is None else first) - 1)
 
-    def _first_free(self) -> int | None:
-        """Return the place of the first item that is left; seats whose lease is over are taken away if none is."""
+    def _first_free(self, *, lose: bool) -> int | None:
+        """Return the place of the first item that is left; to `lose` is to take seats from others if none is.
+
+        Whoever has a seat already holds rows that come after the review, and must not wait for it.
+        """
         uid, after = self._review.uid, self._progress.passed_position
         first = self._uow.seats.first_free(uid, reviewer=self._reviewer, after=after)
-        if first is None and lose_expired(self._uow, uid, now=self._now):
+        if first is None and lose and lose_expired(self._uow, uid, now=self._now):
             first = self._uow.seats.first_free(uid, reviewer=self._reviewer, after=after)
         return first
 

@@ -161,3 +161,13 @@ def test_waiting_reviewers_are_not_sent_away_while_an_item_is_free(reviews: Revi
     people = [reviews.reviewer(f"r{number:02}") for number in range(8)]
     found = at_once(8, lambda number: take_seats(reviews.house, caller=people[number], name=review.name))
     assert [len(each.seats) for each in found] == [1] * 8
+
+
+def test_who_has_a_seat_does_not_wait_for_the_review(reviews: ReviewBench) -> None:
+    """They hold the seat's row, and the caretaker who holds the review may want it: both would wait for ever."""
+    review, anna = reviews.with_items(1), reviews.reviewer("anna")
+    (held,) = reviews.take(anna, review)
+    reviews.expire(held)
+    with reviews.house.storage.write() as uow:
+        uow.reviews.lock(review.uid)
+        assert [each.uid for each in reviews.take(anna, review, seats=2)] == [held.uid]
