@@ -34,8 +34,10 @@ def update_review(
         now = uow.now()
         repeated = uow.requests.remember(caller, request, resource=found.name, time=now) is not None
         before = uow.reviews.lock(found.uid) or found
+        if repeated:
+            return with_progress(uow, before)[0]
         after = _changed(before, overlap=overlap, guidelines=guidelines, closed=closed)
-        if repeated or after == before:
+        if after == before:
             return with_progress(uow, before)[0]
         after = dataclasses.replace(after, update_time=now)
         uow.reviews.save(after)

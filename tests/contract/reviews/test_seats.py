@@ -1,11 +1,13 @@
 """Seats: who sits where, for how long, and what happens when somebody leaves."""
 
 import dataclasses
+import uuid
 
 import pytest
 
 from services.domain.errors import InvalidField, NotFound, SeatLost, WrongState
 from services.domain.judgements import Correction, Judgement, Verdict
+from services.domain.requests import NO_REQUEST_KEY, RequestKey
 from services.domain.reviews import Seat, SeatState
 from services.reviews.expire_seats import expire_seats
 from services.reviews.save_draft import save_draft
@@ -192,6 +194,15 @@ def test_the_overlap_cannot_be_lowered(reviews: ReviewBench) -> None:
     review = reviews.with_items(1, overlap=3)
     with pytest.raises(WrongState, match="overlap is 3 and can only be raised"):
         update_review(reviews.house, caller=reviews.caller("UpdateReview"), name=review.name, overlap=2)
+
+
+def test_a_raise_that_is_repeated_after_a_higher_one_changes_nothing(reviews: ReviewBench) -> None:
+    review, caller = reviews.with_items(1), reviews.caller("UpdateReview")
+    request = RequestKey(request_id=str(uuid.UUID(int=7)), body_sha256="a" * 64)
+    for overlap, key in ((2, request), (3, NO_REQUEST_KEY)):
+        update_review(reviews.house, caller=caller, name=review.name, overlap=overlap, request=key)
+    again = update_review(reviews.house, caller=caller, name=review.name, overlap=2, request=request)
+    assert again.overlap == 3
 
 
 def test_a_closed_review_gives_no_seats_and_takes_no_votes(reviews: ReviewBench) -> None:
