@@ -43,7 +43,7 @@ def find_own_alias(uow: UnitOfWork, *, caller: Caller, name: str, field: str = "
     found = uow.aliases.find(caller.project_id, model_id, alias_id)
     if found is None:
         known = [each.id for each in uow.aliases.of_model(caller.project_id, model_id)]
-        raise NotFound.of(name, hint=names.did_you_mean(alias_id, known))
+        raise NotFound.of(name, hint=names.did_you_mean(alias_id, known), field=field)
     return found
 
 

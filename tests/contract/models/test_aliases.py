@@ -164,7 +164,7 @@ def test_an_alias_is_accepted_wherever_a_version_is(versions: Bench) -> None:
     caller = versions.calling("ExportModel")
     job = export_model(versions.house, caller=caller, parent="projects/-", draft=ExportModelDraft(model=PROD))
     assert job.spec.model == second.name
-    with pytest.raises(NotFound, match="did you mean 'prod'"):
+    with pytest.raises(NotFound, match="^model: .* did you mean 'prod'"):
         resolve_model(versions.house, caller=versions.caller, model=PROD.replace("prod", "prodd"))
 
 
