@@ -1,7 +1,7 @@
 """Reads the votes of a review that count, as far as numbers need them."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from services.domain.review_stats import CountedVote, JudgedItem
 from services.domain.reviews import VoteState
 from services.storage.tables.reviews import review_item, vote, vote_change
 
-_AT_ONCE = 1000  # rows in memory: a candidate may have 100,000 characters
+_AT_ONCE = 1000  # rows in memory: a candidate, or a correction of one, may have 100,000 characters
 
 
 class CountedVotes:
@@ -43,7 +43,7 @@ class CountedVotes:
                 active_seconds=row.active_seconds,
                 repeat=row.repeat,
             )
-            for row in self._connection.execute(query)
+            for row in self._read(query)
         ]
 
     def _items(self, review_uid: str) -> Mapping[str, JudgedItem]:
@@ -51,16 +51,18 @@ class CountedVotes:
         voted = sa.exists().where(vote.c.item_uid == review_item.c.uid)
         columns = (review_item.c.uid, review_item.c.number, review_item.c.candidates, review_item.c.gold)
         query = sa.select(*columns).where(review_item.c.review_uid == review_uid, voted)
-        found = {}
-        for rows in self._connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
-            for row in rows:
-                found[row.uid] = JudgedItem(
-                    number=row.number,
-                    versions=tuple(candidate["model_version"] for candidate in row.candidates),
-                    lengths=tuple(len(candidate["text"]) for candidate in row.candidates),
-                    gold=choice_of(row.gold) if row.gold else None,
-                )
-        return found
+        return {
+            row.uid: JudgedItem(
+                number=row.number,
+                versions=tuple(candidate["model_version"] for candidate in row.candidates),
+                lengths=tuple(len(candidate["text"]) for candidate in row.candidates),
+                gold=choice_of(row.gold) if row.gold else None,
+            )
+            for row in self._read(query)
+        }
+
+    def _read(self, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+        yield from self._connection.execute(query.execution_options(yield_per=_AT_ONCE))
 
 
 def choice_of(plain: Mapping[str, Any]) -> Judgement:
