@@ -214,6 +214,8 @@ class Desk:
         said, texts = self.judgement, self.seat.candidates
         if "discard" in said:
             return ""
+        if "correction" in said and not 0 <= said["corrected"] < len(texts):
+            return f"there are {len(texts)} answers to correct, counted from 0"
         if "correction" in said and said["correction"] == texts[said["corrected"]]:
             return "the correction equals the answer: if the answer is good as it is, rate or prefer it instead"
         if self.kind == "PAIR" and not {"preferred", "verdict"} & set(said):

@@ -122,7 +122,18 @@ class Journal:
             for decision in self.pending:
                 self._append({"decision": decision.to_dict()})
         new.replace(self.path)
+        sync_folder(self.path.parent)
         self._file = self.path.open("ab")
+
+
+def sync_folder(folder: pathlib.Path) -> None:
+    """Lets the names in a folder survive a power cut; without it the new file could lose its name with all in it."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class BusyJournal(OSError):

@@ -145,15 +145,30 @@ class Lines:
     def _give_json(self, line: str) -> None:
         """Gives a judgement that is written in JSON."""
         try:
-            judgement = json.loads(line)
+            self.desk.judgement = judgement_in(line)
         except ValueError as error:
-            self._complain(f"{clean(line)[:100]}: no JSON: {error}")
+            self._complain(f"{clean(line)[:100]}: {clean(str(error))}")
             return
-        self.desk.judgement = judgement
-        if "correction" in judgement:
-            judgement.setdefault("corrected", judgement.get("preferred", 0))
         if told := self.desk.submit():
             self._complain(told)
+
+
+def judgement_in(line: str) -> dict[str, Any]:
+    """Returns the words of a judgement in JSON. Raises: ValueError for what is none, or none that can be sent."""
+    import tutelage
+    from tutelage._sync.reviews import judgement_of
+
+    try:
+        judgement: dict[str, Any] = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if "correction" in judgement:
+        judgement.setdefault("corrected", judgement.get("preferred", 0))
+    try:
+        judgement_of(judgement)
+    except (TypeError, ValueError, tutelage.InvalidArgument) as error:
+        raise ValueError(f"no judgement: {error}") from error
+    return judgement
 
 
 def is_said(line: str) -> bool:

@@ -144,9 +144,11 @@ class Sender:
                 # A broken line, a broken service, a key that ran out: the decision stays until it can be told.
                 self._stumble(str(error))
                 return False
-            with self.changed:
-                self._keep(decision, "")
-                self.refusals.append((decision, error))
+            self._refused(decision, error)
+            return True
+        except (TypeError, ValueError) as error:
+            # Words that no message has room for: sent again they would hold up all that comes after them.
+            self._refused(decision, tutelage.InvalidArgument(f"it cannot be sent: {error}"))
             return True
         with self.changed:
             self._keep(decision, name)
@@ -156,6 +158,11 @@ class Sender:
             self._had_more = True
             self._recover()
         return True
+
+    def _refused(self, decision: Decision, error: "tutelage.TutelageError") -> None:
+        with self.changed:
+            self._keep(decision, "")
+            self.refusals.append((decision, error))
 
     def _keep(self, decision: Decision, name: str) -> None:
         if not self._gone:

@@ -70,6 +70,29 @@ def test_a_program_reads_items_and_writes_judgements(service: ServiceDouble) -> 
     assert len(service.standing()) == 3
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"preferred": 0, "comment": "x"}',
+        '{"preferred": 0, "active_seconds": 3}',
+        '{"verdict": "better"}',
+        '{"preferred": 0, "rubric": 5}',
+        '{"preferred": 99999999999}',
+        '{"preferred": 0, "correction": 7}',
+        '{"preferred": 0, "correction": "x", "corrected": 9}',
+        '{"preferred": 0, "correction": "x", "corrected": "B"}',
+        '{"preferred": "B", "correction": "x"}',
+        '{"rubric": ' + "[" * 100_000,
+    ],
+)
+def test_json_that_is_no_judgement_is_told_and_holds_nothing_up(service: ServiceDouble, line: str) -> None:
+    result = run(*START, "-o", "jsonl", input=f"{line}\n" + 4 * '{"verdict": "equal"}\n')
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert {vote.judgement.verdict for vote in service.standing().values()} == {feedback_pb2.VERDICT_EQUAL}
+    assert len(service.standing()) == 4
+
+
 def test_a_discard_without_text_keeps_its_reason(service: ServiceDouble, tmp_path: pathlib.Path) -> None:
     run_well(*START, "--scripted", script(tmp_path, "x unsafe", "q"))
     (vote,) = service.standing().values()

@@ -1,6 +1,7 @@
 """The reviewer's tool: nothing is lost, nothing is doubled, whatever happens to the line and to the process."""
 
 import json
+import os
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import tutelage
 from tests.unit.sdk.service_double import KEY, ServiceDouble, failure
 from tests.unit.sdk.service_double_reviews import refusal
 from tutelage.cli._review_desk import Desk
-from tutelage.cli._review_journal import BusyJournal, Decision, Journal, journal_path
+from tutelage.cli._review_journal import SUBMIT, BusyJournal, Decision, Journal, journal_path
 from tutelage.cli._review_sender import Sender
 from tutelage.v1 import feedback_pb2, reviews_pb2
 
@@ -283,6 +284,18 @@ def test_a_vote_that_can_be_mended_comes_back(
     assert len(service.standing()) == 1
 
 
+def test_words_that_cannot_be_sent_hold_up_no_other_vote(
+    client: tutelage.Client, service: ServiceDouble, path: pathlib.Path
+) -> None:
+    with Sitting(client, path, works=False) as sitting:
+        sitting.sender.send(Decision(kind=SUBMIT, subject="helpfulness/items/1/seats/1", judgement={"no": "such word"}))
+        sitting.sender._thread.start()
+        sitting.give(1)
+        assert sitting.sender.flush(timeout_s=10)
+        assert ["cannot be sent" in told for told in sitting.desk.hear_refusals()] == [True]
+    assert len(service.standing()) == 1
+
+
 def test_a_broken_service_loses_no_vote(client: tutelage.Client, service: ServiceDouble, path: pathlib.Path) -> None:
     service.fail("SubmitVote", *[failure(grpc.StatusCode.INTERNAL, "an internal error", reason="INTERNAL")] * 2)
     with Sitting(client, path) as sitting:
@@ -330,6 +343,13 @@ def test_a_journal_is_private_and_does_not_grow(client: tutelage.Client, path: p
     Journal(path).__exit__()
     assert path.read_bytes() == b""
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_name_of_a_new_journal_is_synced_too(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    with Journal(path):
+        assert synced[-1] == path.parent.stat().st_ino
 
 
 def test_only_the_latest_drafts_are_kept(path: pathlib.Path) -> None:
