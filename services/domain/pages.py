@@ -1,7 +1,7 @@
 """Pages of a list: how many, after which, in which order."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from services.domain.errors import InvalidField
@@ -53,11 +53,30 @@ def cut_page(
     return shown, keys.seal_page(position(shown[-1]), binding=binding)
 
 
+def until_full(things: Iterable[T]) -> list[T]:
+    """Return things until a message is full, and one that is beyond it: `cut_page` needs to know of no more.
+
+    So of a page of long things no more are in memory than are shown.
+    """
+    left, found = PAGE_BYTES_MAX, list[T]()
+    for each in things:
+        found.append(each)
+        left -= _bytes_of(each)
+        if left < 0 and len(found) > 1:
+            break
+    return found
+
+
 def _fitting(found: Sequence[Any]) -> int:
-    """Return how many fit into one message, at least one; what Python shows of a thing is longer than its message."""
+    """Return how many fit into one message, at least one."""
     left = PAGE_BYTES_MAX
     for place, each in enumerate(found):
-        left -= len(repr(each).encode(errors="replace"))
+        left -= _bytes_of(each)
         if left < 0:
             return max(place, 1)
     return len(found)
+
+
+def _bytes_of(each: Any) -> int:
+    """Return a size that is not below that of its message: what Python shows of a thing is longer."""
+    return len(repr(each).encode(errors="replace"))

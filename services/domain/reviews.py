@@ -25,6 +25,9 @@ class ReviewState(enum.Enum):
     FAILED = "FAILED"
 
 
+WORKED_ON = (ReviewState.DRAWING, ReviewState.OPEN)
+
+
 class SeatState(enum.Enum):
     """What became of a seat. HELD and VOTED take a place at the item; WAITING is a repetition that is still to come."""
 

@@ -39,7 +39,7 @@ class Reviews(Protocol):
         ...
 
     def open_for(self, project_id: str, *, reviewer: str) -> Sequence[Review]:
-        """Return the newest reviews that are not closed and that a key may work on."""
+        """Return the newest reviews that take votes and that a key may work on; at most 100."""
         ...
 
     def progress(self, uids: Collection[str], *, now: datetime.datetime) -> Mapping[str, ReviewProgress]: ...
@@ -63,7 +63,10 @@ class Reviews(Protocol):
     def find_item(self, uid: str, *, number: int) -> ReviewItem | None: ...
 
     def page_items(self, uid: str, *, page: Page) -> Sequence[ReviewItem]:
-        """Return at most `page.size` + 1 items of a review, in the order of their numbers."""
+        """Return at most `page.size` + 1 items of a review, in the order of their numbers.
+
+        Of long ones, no more than a message holds and one that is beyond it.
+        """
         ...
 
     def set_gold(self, item_uid: str, gold: Judgement | None) -> None: ...
@@ -175,7 +178,10 @@ class Votes(Protocol):
         ...
 
     def page(self, project_id: str, *, page: Page, review_uid: str | None = None, source: str = "") -> Sequence[Vote]:
-        """Return at most `page.size` + 1 votes of a project, of a review or from a source, in the order of `seq`."""
+        """Return at most `page.size` + 1 votes of a project, of a review or from a source, in the order of `seq`.
+
+        Of long ones, here and below, no more than a message holds and one that is beyond it.
+        """
         ...
 
     def page_of_reviewer(self, review_uid: str, *, reviewer: str, page: Page) -> Sequence[Vote]: ...

@@ -3,10 +3,8 @@
 from services.domain import names
 from services.domain.limits import ITEMS_LEFT_COUNTED_MAX, ITEMS_LEFT_EXACT_MAX
 from services.domain.projects import Caller
-from services.domain.reviews import OpenReview, Review, ReviewState
+from services.domain.reviews import OpenReview, Review
 from services.ports import House, UnitOfWork
-
-_WORKED_ON = (ReviewState.DRAWING, ReviewState.OPEN)
 
 
 def list_open_reviews(house: House, *, caller: Caller, parent: str) -> tuple[OpenReview, ...]:
@@ -14,7 +12,7 @@ def list_open_reviews(house: House, *, caller: Caller, parent: str) -> tuple[Ope
     names.ids_in_own_project(parent, pattern=names.PROJECT, own_project=caller.project_id, field="parent")
     with house.storage.read() as uow:
         found = uow.reviews.open_for(caller.project_id, reviewer=caller.api_key)
-        return tuple(_seen(uow, review, reviewer=caller.api_key) for review in found if review.state in _WORKED_ON)
+        return tuple(_seen(uow, review, reviewer=caller.api_key) for review in found)
 
 
 def _seen(uow: UnitOfWork, review: Review, *, reviewer: str) -> OpenReview:

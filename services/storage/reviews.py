@@ -1,7 +1,9 @@
 """Keeper of reviews and of their items."""
 
+import contextlib
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +19,10 @@ from services.domain.judgements import Judgement, ReviewKind
 from services.domain.pages import Page
 from services.domain.plain import from_plain, to_plain
 from services.domain.review_items import items_of
-from services.domain.reviews import Review, ReviewItem, ReviewProgress, RubricQuestion
+from services.domain.reviews import WORKED_ON, Review, ReviewItem, ReviewProgress, RubricQuestion
 from services.domain.work import DrawSpec, work_from_json
 from services.storage.judged import candidates_from_json, prompt_from_json
-from services.storage.paging import page_of
+from services.storage.paging import page_of, read_long
 from services.storage.tables.jobs import job
 from services.storage.tables.reviews import (
     HELD_SQL,
@@ -91,10 +93,13 @@ class Reviews:
         return self._all(page_of(query, page, review.c.create_time, review.c.uid))
 
     def open_for(self, project_id: str, *, reviewer: str) -> Sequence[Review]:
-        """Return the newest reviews that are not closed and that a key may work on."""
+        """Return the newest reviews that take votes and that a key may work on; at most 100."""
         query = _reviews().where(review.c.project_id == project_id, review.c.closed.is_(False))
-        found = self._all(query.order_by(review.c.create_time.desc(), review.c.uid.desc()))
-        return [each for each in found if each.is_for(reviewer)][:OPEN_REVIEWS_MAX]
+        query = query.order_by(review.c.create_time.desc(), review.c.uid.desc())
+        rows = self._connection.execute(query.execution_options(yield_per=OPEN_REVIEWS_MAX)).mappings()
+        with contextlib.closing(rows):
+            theirs = (found for found in map(_noun, rows) if found.is_for(reviewer) and found.state in WORKED_ON)
+            return list(itertools.islice(theirs, OPEN_REVIEWS_MAX))
 
     def progress(self, uids: Collection[str], *, now: datetime.datetime) -> Mapping[str, ReviewProgress]:
         """Return how far reviews have come."""
@@ -150,11 +155,15 @@ class Reviews:
     def find_item(self, uid: str, *, number: int) -> ReviewItem | None:
         """Return an item of a review by its number."""
         query = _items(uid).where(review_item.c.number == number)
-        return next(iter(self._items(query)), None)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _item(row)
 
     def page_items(self, uid: str, *, page: Page) -> Sequence[ReviewItem]:
-        """Return at most `page.size` + 1 items of a review, in the order of their numbers."""
-        return self._items(page_of(_items(uid), page, review_item.c.number))
+        """Return at most `page.size` + 1 items of a review, in the order of their numbers.
+
+        Of long ones, no more than a message holds and one that is beyond it.
+        """
+        return read_long(self._connection, page_of(_items(uid), page, review_item.c.number), _item)
 
     def set_gold(self, item_uid: str, gold: Judgement | None) -> None:
         """Write the right answer of an item, candidates counted in the order of the item."""
@@ -171,22 +180,6 @@ class Reviews:
         values = {"review_uid": of.uid, "version": of.guidelines_version, "text": of.guidelines}
         kept = self._insert(review_guidelines).values({**values, "create_time": of.update_time})
         self._connection.execute(kept.on_conflict_do_nothing())
-
-    def _items(self, query: sa.Select[Any]) -> list[ReviewItem]:
-        return [
-            ReviewItem(
-                uid=row.uid,
-                project_id=row.project_id,
-                prompt=prompt_from_json(row.prompt),
-                candidates=candidates_from_json(row.candidates),
-                review_uid=row.review_uid,
-                review_id=row.review_id,
-                number=row.number,
-                gold=None if row.gold is None else from_plain(Judgement, row.gold),
-                votes=row.votes,
-            )
-            for row in self._connection.execute(query)
-        ]
 
     def _one(self, query: sa.Select[Any], where: Mapping[str, Any]) -> Review | None:
         row = self._connection.execute(query, where).mappings().one_or_none()
@@ -229,6 +222,20 @@ def _items(uid: str) -> sa.Select[Any]:
     columns: list[Any] = [review_item, review.c.id.label("review_id"), counted.scalar_subquery().label("votes")]
     joined = review_item.join(review, review.c.uid == review_item.c.review_uid)
     return sa.select(*columns).select_from(joined).where(review_item.c.review_uid == uid)
+
+
+def _item(row: Any) -> ReviewItem:
+    return ReviewItem(
+        uid=row.uid,
+        project_id=row.project_id,
+        prompt=prompt_from_json(row.prompt),
+        candidates=candidates_from_json(row.candidates),
+        review_uid=row.review_uid,
+        review_id=row.review_id,
+        number=row.number,
+        gold=None if row.gold is None else from_plain(Judgement, row.gold),
+        votes=row.votes,
+    )
 
 
 def _item_row(item: ReviewItem, position: int, *, free: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from services.domain.pages import Page
 from services.domain.plain import from_plain, to_plain
 from services.domain.reviews import ReviewItem, Vote, VoteState
 from services.storage.judged import candidates_from_json, prompt_from_json
-from services.storage.paging import page_of
+from services.storage.paging import page_of, read_long
 from services.storage.tables.reviews import review, review_item, vote, vote_change
 
 _SAME = ("seat_uid", "active_seconds", "guidelines_version", "source", "end_user", "scripted", "repeat", "create_time")
@@ -45,18 +45,21 @@ class Votes:
         return self._connection.execute(insert).one_or_none() is not None
 
     def page(self, project_id: str, *, page: Page, review_uid: str | None = None, source: str = "") -> Sequence[Vote]:
-        """Return at most `page.size` + 1 votes of a project, of a review or from a source, in the order of `seq`."""
+        """Return at most `page.size` + 1 votes of a project, of a review or from a source, in the order of `seq`.
+
+        Of long ones, here and below, no more than a message holds and one that is beyond it.
+        """
         query = _votes().where(vote.c.project_id == project_id)
         if review_uid is not None:
             query = query.where(vote.c.review_uid == review_uid)
         if source:
             query = query.where(vote.c.source == source)
-        return self._all(page_of(query, page, vote.c.seq))
+        return read_long(self._connection, page_of(query, page, vote.c.seq), _noun)
 
     def page_of_reviewer(self, review_uid: str, *, reviewer: str, page: Page) -> Sequence[Vote]:
         """Return at most `page.size` + 1 votes of a reviewer in a review, in the order of `seq`."""
         query = _votes().where(vote.c.review_uid == review_uid, vote.c.reviewer == reviewer)
-        return self._all(page_of(query, page, vote.c.seq))
+        return read_long(self._connection, page_of(query, page, vote.c.seq), _noun)
 
     def read(
         self,

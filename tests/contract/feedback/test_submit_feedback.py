@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from services.domain import pages
 from services.domain.answers import Candidate, ChatMessage, Prompt
 from services.domain.errors import InvalidField, NotFound, RequestIdReused
 from services.domain.judgements import Correction, DiscardReason, Judgement, Thumb, Verdict
-from services.domain.pages import PageRequest
+from services.domain.pages import Page, PageRequest
 from services.domain.reviews import Vote, VoteState
 from services.feedback.get_vote import get_vote
 from services.feedback.list_votes import list_votes
@@ -147,6 +148,18 @@ def test_votes_are_listed_newest_first_by_review_and_by_source(feedback: Feedbac
         listed(feedback, review=review.name, source="other")
     with pytest.raises(NotFound, match="helpfulness"):
         listed(feedback, review="projects/-/reviews/helpfulnes")
+
+
+@pytest.mark.parametrize("bytes_max", [1, 3000])
+def test_of_long_votes_no_more_are_read_than_a_message_holds(
+    feedback: FeedbackBench, monkeypatch: pytest.MonkeyPatch, bytes_max: int
+) -> None:
+    sent = [feedback.thumb(number, up=True) for number in range(9)]
+    monkeypatch.setattr(pages, "PAGE_BYTES_MAX", bytes_max)
+    with feedback.house.storage.read() as uow:
+        found = uow.votes.page("own", page=Page(size=1000))
+    assert len(found) == 2 if bytes_max == 1 else 2 < len(found) < 9
+    assert [each.uid for each in listed(feedback)] == [each.uid for each in reversed(sent)]
 
 
 def test_another_project_sees_nothing(feedback: FeedbackBench) -> None:

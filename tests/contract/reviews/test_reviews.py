@@ -220,6 +220,16 @@ def test_reviewers_find_their_work_and_no_other(reviews: ReviewBench) -> None:
     ]
 
 
+def test_reviews_that_take_no_votes_hide_no_others(reviews: ReviewBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.storage.reviews.OPEN_REVIEWS_MAX", 2)
+    for number in range(4):
+        reviews.create(f"open-{number}")
+    for number in range(3):
+        reviews.end_job(reviews.create(f"failed-{number}"), "FAILED")
+    found = list_open_reviews(reviews.house, caller=reviews.reviewer("anna"), parent="projects/-")
+    assert [each.review.id for each in found] == ["open-3", "open-2"]
+
+
 def test_another_project_sees_nothing(reviews: ReviewBench) -> None:
     review, stranger = reviews.with_items(1), add_project(reviews.house, "other")
     for attempt in (
