@@ -249,6 +249,12 @@ def test_labels_must_be_true_or_false(schooled: Workshop) -> None:
         tuned(with_rows(schooled, [{"prompt": "p", "completion": "c", "label": "good"}], held_out=[]), small("KTO"))
 
 
+def test_labelled_answers_have_no_weight_whatever_lies_beside_them(schooled: Workshop) -> None:
+    plain = tuned(with_rows(schooled, labels(), held_out=[]), small("KTO", steps=2))
+    rows = [row | {"weight": "heavy" if row["label"] else 900} for row in labels()]
+    assert tuned(with_rows(schooled, rows, held_out=[]), small("KTO", steps=2)).curve == plain.curve
+
+
 def test_smoothing_next_tokens_is_refused(schooled: Workshop) -> None:
     rules = RegularizationSpec(label_smoothing=0.1)
     with pytest.raises(UnusableData, match="preference.label_smoothing"):

@@ -94,7 +94,7 @@ def read_judged(
             raise wrong(number, "", f"must be an object, not {named(values)}")
         name = kind_of_row(number, values, kind)
         found[name] = found.get(name, 0) + 1
-        yield judged_row(number, values, wanted) if name == wanted else None
+        yield judged_row(number, values, wanted, kind) if name == wanted else None
 
 
 def kind_of_row(number: int, values: dict[str, Any], kind: RowKind) -> str:
@@ -110,8 +110,8 @@ def kind_of_row(number: int, values: dict[str, Any], kind: RowKind) -> str:
     return "label" if values.get("label") is not None else "example"
 
 
-def judged_row(number: int, values: dict[str, Any], wanted: Wanted) -> Judged:
-    """Raises: UnusableData."""
+def judged_row(number: int, values: dict[str, Any], wanted: Wanted, kind: RowKind) -> Judged:
+    """Labelled answers have no weight, as their upload has it: the field is passed over. Raises: UnusableData."""
     prompt = values.get("prompt")
     messages = tuple(checked_messages(number, prompt)) if isinstance(prompt, list) else ()
     good = values.get("label") if wanted == "label" else True
@@ -122,7 +122,7 @@ def judged_row(number: int, values: dict[str, Any], wanted: Wanted) -> Judged:
         prompt=messages or checked_text(number, "prompt", prompt),
         answers=tuple(checked_answer(number, field, values.get(field)) for field in ANSWERS[wanted]),
         good=good,
-        weight=checked_weight(number, values.get("weight")),
+        weight=1.0 if kind == datasets_pb2.ROW_KIND_LABELLED else checked_weight(number, values.get("weight")),
     )
 
 
