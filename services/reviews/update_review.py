@@ -26,7 +26,8 @@ def update_review(
     """Raise the number of votes of each item, write new guidelines, close or open a review; None leaves it as it is.
 
     Votes that were given stay, with the version of the guidelines that their reviewer saw.
-    Raises: InvalidField, NotFound, WrongState for an overlap below the present one, RequestIdReused.
+    Raises: InvalidField, NotFound, WrongState for an overlap below the present one and for another one in a duel,
+    RequestIdReused.
     """
     _check(overlap=overlap, guidelines=guidelines)
     with house.storage.write() as uow:
@@ -63,6 +64,9 @@ def _changed(review: Review, *, overlap: int | None, guidelines: str | None, clo
     if overlap is not None and overlap < review.overlap:
         words = f"overlap is {review.overlap} and can only be raised: votes that were given stay; got {overlap}"
         raise WrongState.of(words, state=review.state.value)
+    if overlap not in (None, review.overlap) and review.duel:
+        words = f"is held for {review.duel}, whose verdict must not change by asking for more votes of each pair"
+        raise WrongState.of(f"{review.name} {words}; begin another duel", state=review.state.value)
     rewritten = guidelines is not None and guidelines != review.guidelines
     return dataclasses.replace(
         review,

@@ -136,7 +136,7 @@ class ReviewsServicer(object):
 
     def UpdateReview(self, request, context):
         """Changes a review: raises the number of votes of each item, writes new guidelines, closes or opens it. Votes that
-        were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has.
+        were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has, and for another one in a duel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

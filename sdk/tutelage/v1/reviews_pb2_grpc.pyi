@@ -49,7 +49,7 @@ class ReviewsStub:
     """Lists reviews, newest first."""
     UpdateReview: _grpc.UnaryUnaryMultiCallable[_reviews_pb2.UpdateReviewRequest, _reviews_pb2.Review]
     """Changes a review: raises the number of votes of each item, writes new guidelines, closes or opens it. Votes that
-    were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has.
+    were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has, and for another one in a duel.
     """
     GetReviewStats: _grpc.UnaryUnaryMultiCallable[_reviews_pb2.GetReviewStatsRequest, _reviews_pb2.ReviewStats]
     """Returns what the votes of a review say: agreement, win rates, gold items, bias."""
@@ -97,7 +97,7 @@ class ReviewsAsyncStub(ReviewsStub):
     """Lists reviews, newest first."""
     UpdateReview: _aio.UnaryUnaryMultiCallable[_reviews_pb2.UpdateReviewRequest, _reviews_pb2.Review]  # type: ignore[assignment]
     """Changes a review: raises the number of votes of each item, writes new guidelines, closes or opens it. Votes that
-    were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has.
+    were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has, and for another one in a duel.
     """
     GetReviewStats: _aio.UnaryUnaryMultiCallable[_reviews_pb2.GetReviewStatsRequest, _reviews_pb2.ReviewStats]  # type: ignore[assignment]
     """Returns what the votes of a review say: agreement, win rates, gold items, bias."""
@@ -166,7 +166,7 @@ class ReviewsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reviews_pb2.Review, _abc.Awaitable[_reviews_pb2.Review]]:
         """Changes a review: raises the number of votes of each item, writes new guidelines, closes or opens it. Votes that
-        were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has.
+        were given stay. Errors: FAILED_PRECONDITION for an overlap below the one it has, and for another one in a duel.
         """
 
     @_abc_1.abstractmethod

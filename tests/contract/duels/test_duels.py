@@ -4,7 +4,7 @@ import pytest
 
 from services.domain.drawing import Checker, DrawOptionsDraft
 from services.domain.duels import DuelJudge, DuelVerdict
-from services.domain.errors import AlreadyExists, InvalidField, NotFound, RequestIdReused
+from services.domain.errors import AlreadyExists, InvalidField, NotFound, RequestIdReused, WrongState
 from services.domain.judgements import ReviewKind
 from services.domain.pages import PageRequest
 from services.domain.requests import RequestKey
@@ -214,6 +214,19 @@ def test_a_pair_is_one_observation_which_all_its_votes_make(duels: DuelBench) ->
     duels.vote(carl, duel, "wee")
     now = duels.get(duel).result
     assert now is not None and (now.wins, now.losses, now.ties) == (1, 0, 2)
+
+
+def test_a_verdict_is_not_undone_by_asking_for_more_votes(duels: DuelBench) -> None:
+    """No pair would have all its votes any more, and the gate would be open for who lost."""
+    duel = duels.create()
+    duels.draw(duel, [(None, None)] * 9)
+    duels.vote(duels.reviews.reviewer("anna"), duel, "wwwwwwwww")
+    assert duels.get(duel).result.verdict is WORSE
+    caller = duels.reviews.caller("UpdateReview")
+    with pytest.raises(WrongState, match="is held for projects/own/duels/.*; begin another duel"):
+        update_review(duels.bench.house, caller=caller, name=duel.review, overlap=2)
+    assert update_review(duels.bench.house, caller=caller, name=duel.review, overlap=1, guidelines="New.").overlap == 1
+    assert duels.get(duel).result.verdict is WORSE
 
 
 def test_who_closes_the_review_takes_the_votes_that_there_are(duels: DuelBench) -> None:
