@@ -11,7 +11,7 @@ import click
 
 from tutelage.cli._output import clean
 from tutelage.cli._review_desk import DISCARDS, Desk
-from tutelage.cli._review_page import LETTERS, Page, answer_name
+from tutelage.cli._review_page import Page, answer_name
 
 LOOK_S = 0.5
 UP, DOWN, PAGE_UP, PAGE_DOWN = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~"
@@ -132,24 +132,21 @@ class Terminal:
         """Lets the reviewer write a better answer, beginning with the one there is."""
         seat, said = self.desk.seat, self.desk.judgement
         assert seat is not None
-        number = said.get("corrected", said.get("preferred", 0 if len(seat.candidates) == 1 else None))
+        number = said.get("corrected", said.get("preferred"))
         if number is None:
-            letters = LETTERS[: len(seat.candidates)]
-            which = (
-                ask(f"correct which one: {', '.join(answer_name(self.desk, n) for n in range(len(letters)))}", "") or ""
-            ).upper()
-            found = (
-                letters.find(which)
-                if len(which) == 1 and which.isalpha()
-                else int(which) - 1
-                if which.isdigit()
-                else -1
-            )
-            if not 0 <= found < len(letters):
-                return ""
-            number = found
+            number = self._which(len(seat.candidates))
+        if number is None:
+            return ""
         text = edit(said.get("correction") or seat.candidates[number])
         return self.desk.correct(number, text) if text is not None else ""
+
+    def _which(self, answers: int) -> int | None:
+        """Asks which answer is meant, if there are several; None if that was not said."""
+        names = [answer_name(self.desk, number) for number in range(answers)]
+        if answers == 1:
+            return 0
+        said = (ask(f"correct which one: {', '.join(names)}", "") or "").upper()
+        return names.index(said) if said in names else None
 
     def _show_guidelines(self) -> str:
         review = self.desk.review

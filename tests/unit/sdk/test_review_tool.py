@@ -16,6 +16,7 @@ from tests.unit.sdk.service_double_reviews import refusal
 from tutelage.cli._review_desk import Desk
 from tutelage.cli._review_journal import SUBMIT, BusyJournal, Decision, Journal, journal_path
 from tutelage.cli._review_sender import Sender
+from tutelage.cli._review_terminal import Terminal
 from tutelage.v1 import feedback_pb2, reviews_pb2
 
 
@@ -393,6 +394,19 @@ def test_what_is_said_becomes_a_judgement(
         for name, *arguments in acts:
             assert getattr(sitting.desk, name)(*arguments) == ""
         assert sitting.desk.judgement == judgement
+
+
+@pytest.mark.parametrize(("typed", "corrected"), [("b", 1), ("A", 0), ("C", None), ("\u00b2", None), ("", None)])
+def test_of_answers_that_are_equal_one_is_asked_for(
+    client: tutelage.Client, path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, typed: str, corrected: int | None
+) -> None:
+    monkeypatch.setattr("tutelage.cli._review_terminal.ask", lambda what, before: typed)
+    monkeypatch.setattr("tutelage.cli._review_terminal.edit", lambda text: "better")
+    with Sitting(client, path) as sitting:
+        assert sitting.desk.open_next(timeout_s=10)
+        sitting.desk.call("equal")
+        assert Terminal(sitting.desk)._correct() == ""
+        assert sitting.desk.judgement.get("corrected") == corrected
 
 
 def test_what_is_missing_or_wrong_is_said(client: tutelage.Client, service: ServiceDouble, path: pathlib.Path) -> None:
