@@ -16,7 +16,7 @@ from services.storage.tables.feedback import feedback_set, feedback_set_vote
 from services.storage.tables.jobs import job, metric
 from services.storage.tables.reviews import vote_change
 
-_EVALUATIONS_READ_MAX = 500  # the newest of a model
+_EVALUATIONS_READ_MAX = 500  # the newest of a version
 _CHECKS_PASSED = "eval/checks_passed"
 _IS_RETRACTED = vote_change.c.state == VoteState.RETRACTED.value
 
@@ -65,7 +65,7 @@ class Lineages:
     def checks_passed(self, project_id: str, *, version: str) -> Mapping[str, float]:
         """Return the share of checks that a version passed, by what it was measured on; the newest measure each.
 
-        Only the newest 500 evaluations of its model are looked at.
+        Only its newest 500 measures are looked at.
         """
         _, model_id, _ = MODEL_VERSION.parse(version, field="version")
         query = sa.select(job.c.spec, job.c.dataset_uid, dataset.c.id, metric.c.body)
@@ -73,13 +73,14 @@ class Lineages:
         query = query.where(
             job.c.project_id == project_id,
             job.c.model_id == model_id,
+            job.c.spec["model"].as_string() == version,
             job.c.kind == EvaluateSpec.kind,
             job.c.state == JobState.SUCCEEDED.value,
         )
         query = query.order_by(job.c.create_time.desc(), job.c.uid.desc(), metric.c.seq.desc())
         found: dict[tuple[str, bool], tuple[str, float]] = {}
         for spec, dataset_uid, dataset_id, body in self._connection.execute(query.limit(_EVALUATIONS_READ_MAX)):
-            if spec["model"] == version and _CHECKS_PASSED in body:
+            if _CHECKS_PASSED in body:
                 found.setdefault((dataset_uid, spec["all_rows"]), (dataset_id, float(body[_CHECKS_PASSED])))
         return {_measured_on(*which, dataset_id): share for which, (dataset_id, share) in found.items()}
 

@@ -112,8 +112,17 @@ def test_measures_on_other_rows_are_not_compared(duels: DuelBench) -> None:
     wishes = add_rows(duels.bench.house, "own", id="wishes", kind=RowKind.CHECKS).name
     passed(duels, CHAMPION, 1.0, dataset=musts)
     passed(duels, CHALLENGER, 0.1, dataset=wishes)
-    passed(duels, CHALLENGER, 0.1, dataset=musts, all_rows=True)
+    passed(duels, CHALLENGER, 0.1, dataset=musts, all_rows=False)
     assert promote(duels).version == 2
+
+
+def test_measures_of_other_versions_hide_none(duels: DuelBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.storage.lineages._EVALUATIONS_READ_MAX", 1)
+    musts = add_rows(duels.bench.house, "own", id="musts", kind=RowKind.CHECKS).name
+    passed(duels, CHALLENGER, 0.1, dataset=musts)
+    passed(duels, CHAMPION, 1.0, dataset=musts)
+    with pytest.raises(GateClosed):
+        promote(duels)
 
 
 def test_a_retracted_vote_in_a_version_closes_the_gate(duels: DuelBench) -> None:
