@@ -159,6 +159,17 @@ def test_the_example_that_proves(stack: Stack, client: tutelage.Client) -> None:
     assert "came out the same" in said
 
 
+def test_the_example_that_reviews(stack: Stack, client: tutelage.Client) -> None:
+    submit(client, dataset="plays", steps=3, model="to-review").result(timeout=60)
+    prompts = ["x = ", "import ", "return "]
+    client.reviews.create("to-review", prompts=prompts, name="lines", pairs=2, max_tokens=6, seed=5)
+    said = output_of(run_example(stack, "parsing_reviewer.py", "lines"))
+    votes = list(client.feedback.list(review="lines"))
+    assert f"{len(votes)} votes" in said
+    assert {vote.scripted for vote in votes} == {True}
+    assert client.reviews.list_open()[0].items_left == 0
+
+
 def test_every_example_is_run_by_a_test() -> None:
     text = pathlib.Path(__file__).read_text()
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text] == []
