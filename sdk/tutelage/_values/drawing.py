@@ -73,8 +73,8 @@ class EvaluateSpec(Value):
     dataset: str
     """The dataset, `projects/{project}/datasets/{dataset}`."""
     all_rows: bool | None
-    """Whether all rows are measured, or those kept for validation. Default: all rows of checks; of others those kept for
-    validation, if there are any.
+    """Whether all rows are measured, or those kept for validation. Default: all rows of checks; of others those kept
+    for validation, if there are any.
     """
     options: DrawOptions | None
     """How answers to prompts with checks are drawn. Default: at temperature 0."""
