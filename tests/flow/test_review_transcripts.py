@@ -120,7 +120,7 @@ def tuned(owner: Person, judged: str) -> str:
     frozen = owner.says("feedback", "freeze", judged, "--name", "prefs-1")
     assert "--feedback prefs-1 --method dpo" in frozen.stderr
     words = ["fine-tune", "--model", "chat@v1", "--feedback", "prefs-1", "--method", "dpo", "--steps", "5"]
-    assert "published chat/versions/2" in owner.says(*words, "--batch-size", "4", "--watch").stdout
+    assert "published chat/versions/2" in owner.says(*words, "--batch-size", "2", "--watch").stdout
     return "chat@v2"
 
 
