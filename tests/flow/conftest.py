@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.postgres import running_postgres
+from tests.support.postgres import Postgres, running_postgres
 from tests.support.stack import Stack, running_stack
 
 
@@ -23,7 +23,13 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """The URL of an empty database on a real PostgreSQL server."""
+def postgresql_server() -> Iterator[Postgres]:
+    """A real PostgreSQL server."""
     with running_postgres() as server:
-        yield server.url(server.make_database())
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgresql_url(postgresql_server: Postgres) -> str:
+    """The URL of an empty database, shared by the tests of one module: houses have folders of their own, too."""
+    return postgresql_server.url(postgresql_server.make_database())
