@@ -12,7 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input
 help: ## List what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-demo: .venv/installed ## Start everything, train a small model for two minutes, sample from it, clean up
+demo: .venv/installed ## Train a small model for two minutes, sample, let a program review it, tune, and prove it in a duel
 	@$(PY) -m embedded.demo
 
 test: .venv/installed servers lint ## Run everything that CI runs
